@@ -1,0 +1,80 @@
+# Copyright: bareroot contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From the inventory to the list of nodes that the ConfigNode serves."""
+
+from __future__ import annotations
+
+from typing import Any, Mapping
+
+DOCUMENTATION = r"""
+name: boot_nodes
+short_description: List all machines that boot from the ConfigNode
+version_added: 0.1.0
+author:
+  - The bareroot maintainers (@bareroot)
+description:
+  - Reads the groups C(storage_nodes) and C(hardware_nodes) of the whole inventory, whatever C(--limit) says,
+    and returns the value of the option O(bareroot.cloud.boot_tree#module:nodes).
+options:
+  _input:
+    description: The variable C(hostvars).
+    type: dict
+    required: true
+  groups:
+    description: The variable C(groups).
+    type: dict
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Show what will be served
+  ansible.builtin.debug:
+    msg: "{{ hostvars | bareroot.cloud.boot_nodes(groups) }}"
+"""
+
+RETURN = r"""
+_value:
+  description: One dictionary a machine, in the order of the inventory.
+  type: list
+  elements: dict
+"""
+
+
+def _common(name: str, host: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "mac": str(host["node_mac"]).lower().replace("-", ":"),
+        "address": host.get("node_address", ""),
+        "image": host.get("node_image_pin", ""),
+        "storage_mac": str(host.get("node_storage_mac", "")).lower().replace("-", ":"),
+        "authorized_keys": host.get("node_authorized_keys", []),
+    }
+
+
+def _storage_node(name: str, host: Mapping[str, Any]) -> dict[str, Any]:
+    return {**_common(name, host), "role": "storage", "image_kind": "storage", "root": "ram"}
+
+
+def _hardware_node(name: str, host: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        **_common(name, host),
+        "role": "hardware",
+        "image_kind": "xen",
+        "root": host.get("hardware_node_root", "ram"),
+        "dom0_memory": host.get("hardware_node_dom0_memory", 1024),
+        "instance_mac": str(host.get("node_instance_mac", "")).lower().replace("-", ":"),
+    }
+
+
+def boot_nodes(hostvars: Mapping[str, Mapping[str, Any]], groups: Mapping[str, list[str]]) -> list[dict[str, Any]]:
+    """Return one dictionary a machine."""
+    kinds = {"storage_nodes": _storage_node, "hardware_nodes": _hardware_node}
+    return [describe(name, hostvars[name]) for group, describe in kinds.items() for name in groups.get(group, [])]
+
+
+class FilterModule:
+    """Ansible's way to find the filter."""
+
+    def filters(self) -> dict[str, Any]:
+        return {"boot_nodes": boot_nodes}

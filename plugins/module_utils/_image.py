@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a node image is made of and what it is called. No effects but reading files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+# Raise it when the way of building changes, so that images are built anew.
+RECIPE = 1
+
+# Nothing on a node reads these.
+EXCLUDED_PATHS = [
+    "/usr/share/doc/*",
+    "/usr/share/info/*",
+    "/usr/share/locale/*",
+    "/usr/share/man/*",
+    "/usr/lib/modules/*/kernel/drivers/bluetooth/*",
+    "/usr/lib/modules/*/kernel/drivers/gpu/*",
+    "/usr/lib/modules/*/kernel/drivers/iio/*",
+    "/usr/lib/modules/*/kernel/drivers/media/*",
+    "/usr/lib/modules/*/kernel/drivers/net/wireless/*",
+    "/usr/lib/modules/*/kernel/drivers/staging/*",
+    "/usr/lib/modules/*/kernel/net/bluetooth/*",
+    "/usr/lib/modules/*/kernel/net/mac80211/*",
+    "/usr/lib/modules/*/kernel/net/wireless/*",
+    "/usr/lib/modules/*/kernel/sound/*",
+]
+
+
+def file_sha256(path: str | os.PathLike[str]) -> str:
+    """Return the SHA-256 of a file in hexadecimal."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def overlay_digest(directory: str) -> str:
+    """Return one digest of all files below a directory: paths, permissions and contents."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(directory).rglob("*")):
+        if path.is_file() and not path.is_symlink():
+            entry = f"{path.relative_to(directory)} {path.stat().st_mode & 0o777:o} {file_sha256(path)}\n"
+            digest.update(entry.encode())
+    return digest.hexdigest()
+
+
+def inputs_key(inputs: dict[str, Any]) -> str:
+    """Name a set of inputs: equal inputs have equal keys, whatever the order of their names."""
+    return hashlib.sha256(json.dumps([RECIPE, inputs], sort_keys=True).encode()).hexdigest()
+
+
+def image_name(kind: str, checksums: dict[str, str]) -> str:
+    """Name an image after its kind and what is in it."""
+    listing = "".join(f"{checksums[name]}  {name}\n" for name in sorted(checksums))
+    return f"{kind}-{hashlib.sha256(listing.encode()).hexdigest()[:16]}"
+
+
+def sources(mirror: dict[str, str], suite: str) -> list[str]:
+    """Return apt's source lines."""
+    return [
+        f"deb {mirror['main']} {suite} main",
+        f"deb {mirror['main']} {suite}-updates main",
+        f"deb {mirror['security']} {suite}-security main",
+    ]
+
+
+def mmdebstrap_argv(
+    root: str, boot: str, overlay: str, packages: list[str], source_lines: list[str], suite: str, proxy: str
+) -> list[str]:
+    """Return the command that makes a node's root in `root` and its kernel's files in `boot`."""
+    return [
+        "mmdebstrap",
+        "--variant=minbase",
+        "--mode=root",
+        "--format=directory",
+        f"--include={','.join(sorted(packages))}",
+        '--aptopt=APT::Install-Recommends "false"',
+        *([f'--aptopt=Acquire::http::Proxy "{proxy}"'] if proxy else []),
+        *(f"--dpkgopt=path-exclude={path}" for path in EXCLUDED_PATHS),
+        # Before the kernel is installed, so that the one initramfs that is made has our hook.
+        f"--essential-hook=cp -R --preserve=mode {overlay}/. \"$1\"/",
+        '--customize-hook=chroot "$1" systemctl enable --quiet bareroot-ready systemd-journal-upload',
+        f'--customize-hook=chroot "$1" dpkg-query --show --showformat="\\${{Package}} \\${{Version}}\\n" >{boot}/packages.txt',
+        '--customize-hook=rm -f "$1"/etc/ssh/ssh_host_* "$1"/etc/machine-id "$1"/etc/hostname "$1"/etc/resolv.conf',
+        f'--customize-hook=mv "$1"/boot/* {boot}/',
+        '--customize-hook=rm -rf "$1"/vmlinuz* "$1"/initrd.img*',
+        suite,
+        root,
+        *source_lines,
+    ]
+
+
+def boot_files(names: list[str]) -> dict[str, str]:
+    """Pick, from what /boot held, what is served: {served name: name in /boot}. Xen only where there is one."""
+    wanted = {"vmlinuz": ("vmlinuz-", ""), "initrd": ("initrd.img-", ""), "xen.gz": ("xen-", ".gz"), "xen.efi": ("xen-", ".efi")}
+    found = {}
+    for served, (prefix, suffix) in wanted.items():
+        candidates = [name for name in names if name.startswith(prefix) and name.endswith(suffix)]
+        if len(candidates) > 1:
+            raise ValueError(f"more than one {served} in /boot: {', '.join(sorted(candidates))}")
+        if candidates:
+            found[served] = candidates[0]
+    missing = [name for name in ("vmlinuz", "initrd") if name not in found]
+    if missing:
+        raise ValueError(f"no {' and no '.join(missing)} in /boot")
+    return found

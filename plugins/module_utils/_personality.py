@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What makes one node differ from the others that boot the same image: a small tar laid over its root."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tarfile
+from dataclasses import dataclass
+
+from ._boot_files import Node
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a node keeps for ever."""
+
+    machine_id: str
+    host_key: str
+    host_public_key: str
+    host_certificate: str
+
+
+BRIDGE = "xenbr0"
+
+
+def personality_files(node: Node, identity: Identity) -> dict[str, tuple[int, str]]:
+    """Return {path: (permissions, text)} of a node's personality."""
+    files = {
+        "etc/hostname": (0o644, f"{node.name}\n"),
+        "etc/hosts": (0o644, f"127.0.0.1 localhost\n{node.address.ip} {node.name}\n{node.server} confignode\n"),
+        "etc/machine-id": (0o444, f"{identity.machine_id}\n"),
+        "etc/bareroot/network": (0o644, _network(node)),
+        "etc/bareroot/node.json": (0o644, _facts(node)),
+        "etc/ssh/ssh_host_ed25519_key": (0o600, identity.host_key),
+        "etc/ssh/ssh_host_ed25519_key.pub": (0o644, f"{identity.host_public_key}\n"),
+        "etc/ssh/ssh_host_ed25519_key-cert.pub": (0o644, f"{identity.host_certificate}\n"),
+        "etc/systemd/timesyncd.conf.d/bareroot.conf": (0o644, f"[Time]\nNTP={node.server}\nFallbackNTP=\n"),
+        "etc/systemd/journal-upload.conf.d/bareroot.conf": (0o644, f"[Upload]\nURL=http://{node.server}:19532\n"),
+        "root/.ssh/authorized_keys": (0o600, "".join(f"{key}\n" for key in node.authorized_keys)),
+    }
+    return files
+
+
+def _network(node: Node) -> str:
+    """Return the shell variables that scripts/bareroot reads. Addresses and MACs need no quoting."""
+    return (
+        f"STORAGE_MAC={node.storage_mac}\nSTORAGE_ADDRESS={node.storage_address or ''}\n"
+        f"BRIDGE_MAC={node.instance_mac}\nBRIDGE_NAME={BRIDGE}\n"
+    )
+
+
+def _facts(node: Node) -> str:
+    facts = {
+        "name": node.name,
+        "role": node.role,
+        "address": str(node.address),
+        "storage_address": str(node.storage_address or ""),
+        "config_node": node.server,
+        "image": node.image.name,
+        "root": node.root,
+    }
+    return json.dumps(facts, indent=2, sort_keys=True) + "\n"
+
+
+def pack(files: dict[str, tuple[int, str]]) -> bytes:
+    """Return a tar of root-owned files and their directories; equal files give equal bytes."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for directory in sorted(_directories(files)):
+            entry = tarfile.TarInfo(directory)
+            entry.type = tarfile.DIRTYPE
+            entry.mode = 0o700 if directory.startswith("root") else 0o755
+            tar.addfile(entry)
+        for path in sorted(files):
+            mode, text = files[path]
+            data = text.encode()
+            entry = tarfile.TarInfo(path)
+            entry.mode = mode
+            entry.size = len(data)
+            tar.addfile(entry, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+def _directories(files: dict[str, tuple[int, str]]) -> set[str]:
+    found = set()
+    for path in files:
+        parts = path.split("/")[:-1]
+        found.update("/".join(parts[: end + 1]) for end in range(len(parts)))
+    return found
+
+
+def listing(data: bytes) -> str:
+    """Describe a packed personality without showing what is in its files."""
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        lines = []
+        for entry in tar.getmembers():
+            stream = tar.extractfile(entry)
+            if stream is not None:
+                lines.append(f"{entry.mode:o} {entry.name} sha256:{hashlib.sha256(stream.read()).hexdigest()[:16]}\n")
+        return "".join(lines)

@@ -1,0 +1,233 @@
+#!/usr/bin/python
+# Copyright: bareroot contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: node_image
+short_description: Build the image that diskless nodes boot
+description:
+  - Builds a Debian root with C(mmdebstrap), packs it as squashfs and puts kernel, initramfs and, where installed, Xen beside it.
+  - The result is a directory named after its kind and its contents. It is never changed afterwards, and equal inputs are built once.
+version_added: 0.1.0
+author:
+  - The bareroot maintainers (@bareroot)
+attributes:
+  check_mode:
+    description: Says whether an image would be built, and builds none.
+    support: full
+  diff_mode:
+    description: Shows the image's name before and after; a name that is not known before the build is shown as C(to be built).
+    support: full
+requirements:
+  - root on Debian, with mmdebstrap, squashfs-tools and zstd
+options:
+  kind:
+    description: What the image is for, the first part of its name.
+    type: str
+    required: true
+  packages:
+    description: Debian packages to install. Recommended packages are not installed.
+    type: list
+    elements: str
+    required: true
+  overlay:
+    description: Directory whose files are laid over the root before the kernel is installed.
+    type: path
+    required: true
+  mirror:
+    description: Where packages come from.
+    type: dict
+    required: true
+    suboptions:
+      main:
+        description: Address of the Debian archive.
+        type: str
+        required: true
+      security:
+        description: Address of the Debian security archive.
+        type: str
+        required: true
+  apt_proxy:
+    description: HTTP proxy for packages, such as V(http://cache.example:3142). Empty for none. It is not part of the image.
+    type: str
+    default: ""
+  suite:
+    description: Debian release.
+    type: str
+    default: trixie
+  cache_directory:
+    description: Where images are kept, one directory each below C(images).
+    type: path
+    default: /var/cache/bareroot
+  refresh:
+    description: Build even if these inputs were built before, to take in newer packages.
+    type: bool
+    default: false
+"""
+
+EXAMPLES = r"""
+- name: Build the image of Xen HardwareNodes
+  bareroot.cloud.node_image:
+    kind: xen
+    packages: [linux-image-amd64, systemd-sysv, openssh-server, xen-system-amd64]
+    overlay: /var/cache/bareroot/overlay/xen
+    mirror:
+      main: http://mirror.example/debian
+      security: http://mirror.example/debian-security
+"""
+
+RETURN = r"""
+name:
+  description: The image's name; empty in check mode when it would be built.
+  type: str
+  returned: success
+  sample: xen-0123456789abcdef
+directory:
+  description: Where its files are; empty in check mode when it would be built.
+  type: str
+  returned: success
+  sample: /var/cache/bareroot/images/xen-0123456789abcdef
+sizes:
+  description: Size of each file, in bytes.
+  type: dict
+  returned: success
+  sample: {initrd: 20000000, root.squashfs: 150000000}
+"""
+
+import gzip
+import json
+import os
+import shutil
+import tempfile
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils import _image
+from ..module_utils._runner import Runner, RunError
+
+BUILD_TIMEOUT = 3600
+
+
+class NodeImage:
+    """One kind of image in the cache of its builder."""
+
+    def __init__(self, module: AnsibleModule) -> None:
+        self.module = module
+        self.runner = Runner(module)
+        self.params = module.params
+        self.images = os.path.join(module.params["cache_directory"], "images")
+        inputs = {name: module.params[name] for name in ("kind", "mirror", "suite")}
+        inputs["packages"] = sorted(module.params["packages"])
+        inputs["overlay"] = _image.overlay_digest(module.params["overlay"])
+        self.record = os.path.join(module.params["cache_directory"], "inputs", _image.inputs_key(inputs))
+
+    def built(self) -> str:
+        """Return the name of the image that was built from these inputs, or an empty string."""
+        try:
+            with open(self.record, encoding="ascii") as stream:
+                name = stream.read().strip()
+        except FileNotFoundError:
+            return ""
+        return name if os.path.isdir(os.path.join(self.images, name)) else ""
+
+    def sizes(self, name: str) -> dict[str, int]:
+        directory = os.path.join(self.images, name)
+        return {entry.name: entry.stat().st_size for entry in os.scandir(directory)} if name else {}
+
+    def build(self) -> str:
+        os.makedirs(self.images, exist_ok=True)
+        os.makedirs(os.path.dirname(self.record), exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self.images, prefix=".building-") as work:
+            root, boot, result = (os.path.join(work, part) for part in ("root", "boot", "result"))
+            os.mkdir(boot)
+            os.mkdir(result)
+            self._bootstrap(root, boot)
+            self._collect(boot, result)
+            self._pack(root, os.path.join(result, "root.squashfs"))
+            name = self._describe(result)
+            if not os.path.isdir(os.path.join(self.images, name)):
+                os.chmod(result, 0o755)
+                os.rename(result, os.path.join(self.images, name))
+        with open(self.record, "w", encoding="ascii") as stream:
+            stream.write(f"{name}\n")
+        return name
+
+    def _bootstrap(self, root: str, boot: str) -> None:
+        lines = _image.sources(self.params["mirror"], self.params["suite"])
+        argv = _image.mmdebstrap_argv(
+            root, boot, self.params["overlay"], self.params["packages"], lines, self.params["suite"], self.params["apt_proxy"]
+        )
+        self.runner.run(argv, timeout=BUILD_TIMEOUT, environ_update={"SOURCE_DATE_EPOCH": "0"})
+
+    def _collect(self, boot: str, result: str) -> None:
+        for served, name in _image.boot_files(os.listdir(boot)).items():
+            source = os.path.join(boot, name)
+            if served == "xen.gz":
+                # Not every iPXE can unpack it.
+                with gzip.open(source) as packed, open(os.path.join(result, "xen"), "wb") as unpacked:
+                    shutil.copyfileobj(packed, unpacked)
+            else:
+                shutil.copyfile(source, os.path.join(result, served))
+        shutil.copyfile(os.path.join(boot, "packages.txt"), os.path.join(result, "packages.txt"))
+
+    def _pack(self, root: str, target: str) -> None:
+        argv = ["mksquashfs", root, target, "-noappend", "-no-progress", "-comp", "zstd", "-Xcompression-level", "19"]
+        self.runner.run(argv, timeout=BUILD_TIMEOUT)
+
+    def _describe(self, result: str) -> str:
+        checksums = {name: _image.file_sha256(os.path.join(result, name)) for name in os.listdir(result)}
+        name = _image.image_name(self.params["kind"], checksums)
+        manifest = {"name": name, "kind": self.params["kind"], "suite": self.params["suite"], "sha256": checksums}
+        with open(os.path.join(result, "manifest.json"), "w", encoding="ascii") as stream:
+            json.dump(manifest, stream, indent=2, sort_keys=True)
+        for entry in os.scandir(result):
+            os.chmod(entry.path, 0o644)
+        return name
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "kind": {"type": "str", "required": True},
+            "packages": {"type": "list", "elements": "str", "required": True},
+            "overlay": {"type": "path", "required": True},
+            "mirror": {
+                "type": "dict",
+                "required": True,
+                "options": {"main": {"type": "str", "required": True}, "security": {"type": "str", "required": True}},
+            },
+            "apt_proxy": {"type": "str", "default": ""},
+            "suite": {"type": "str", "default": "trixie"},
+            "cache_directory": {"type": "path", "default": "/var/cache/bareroot"},
+            "refresh": {"type": "bool", "default": False},
+        },
+        supports_check_mode=True,
+    )
+    image = NodeImage(module)
+    before = image.built()
+    name = before
+    changed = not before or module.params["refresh"]
+    if changed and not module.check_mode:
+        try:
+            name = image.build()
+        except (RunError, ValueError, OSError) as error:
+            module.fail_json(
+                msg=f"cannot build the {module.params['kind']} image: {error}", **getattr(error, "result", {})
+            )
+        changed = name != before
+    elif changed:
+        name = ""
+    module.exit_json(
+        changed=changed,
+        name=name,
+        directory=os.path.join(image.images, name) if name else "",
+        sizes=image.sizes(name),
+        diff={"before": f"{before}\n", "after": f"{name or 'to be built'}\n"},
+    )
+
+
+if __name__ == "__main__":
+    main()
