@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
-from typing import Iterable, Iterator
 
 
 def parse_range(text: str, network: IPv4Network) -> tuple[IPv4Address, IPv4Address]:

@@ -61,10 +61,7 @@ def xen_arguments(node: Node) -> str:
 
 def xen_cfg(node: Node) -> str:
     """Return what xen.efi reads instead of a command line."""
-    return (
-        f"[global]\ndefault=dom0\n\n[dom0]\noptions={xen_arguments(node)}\n"
-        f"kernel=vmlinuz {linux_arguments(node)}\nramdisk=initrd\n"
-    )
+    return f"[global]\ndefault=dom0\n\n[dom0]\noptions={xen_arguments(node)}\nkernel=vmlinuz {linux_arguments(node)}\nramdisk=initrd\n"
 
 
 def ipxe_script(node: Node) -> str:

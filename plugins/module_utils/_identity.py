@@ -29,9 +29,7 @@ def new_host_key() -> str:
 def public_half(private_key: str) -> str:
     """Return the public half of an OpenSSH private key, as one line."""
     key = ssh.load_ssh_private_key(private_key.encode(), password=None)
-    return (
-        key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH).decode()
-    )
+    return key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH).decode()
 
 
 def certify(host_key: str, ca_key: str, principals: list[str]) -> str:

@@ -67,29 +67,30 @@ def sources(mirror: dict[str, str], suite: str) -> list[str]:
     ]
 
 
-def mmdebstrap_argv(
-    root: str, boot: str, overlay: str, packages: list[str], source_lines: list[str], suite: str, proxy: str
-) -> list[str]:
-    """Return the command that makes a node's root in `root` and its kernel's files in `boot`."""
+def mmdebstrap_argv(root: str, boot: str, params: dict[str, Any]) -> list[str]:
+    """Return the command that makes a node's root in `root` and its kernel's files in `boot`.
+
+    params: the options of the module node_image.
+    """
     return [
         "mmdebstrap",
         "--variant=minbase",
         "--mode=root",
         "--format=directory",
-        f"--include={','.join(sorted(packages))}",
+        f"--include={','.join(sorted(params['packages']))}",
         '--aptopt=APT::Install-Recommends "false"',
-        *([f'--aptopt=Acquire::http::Proxy "{proxy}"'] if proxy else []),
+        *([f'--aptopt=Acquire::http::Proxy "{params["apt_proxy"]}"'] if params["apt_proxy"] else []),
         *(f"--dpkgopt=path-exclude={path}" for path in EXCLUDED_PATHS),
         # Before the kernel is installed, so that the one initramfs that is made has our hook.
-        f"--essential-hook=cp -R --preserve=mode {overlay}/. \"$1\"/",
+        f'--essential-hook=cp -R --preserve=mode {params["overlay"]}/. "$1"/',
         '--customize-hook=chroot "$1" systemctl enable --quiet bareroot-ready systemd-journal-upload',
         f'--customize-hook=chroot "$1" dpkg-query --show --showformat="\\${{Package}} \\${{Version}}\\n" >{boot}/packages.txt',
         '--customize-hook=rm -f "$1"/etc/ssh/ssh_host_* "$1"/etc/machine-id "$1"/etc/hostname "$1"/etc/resolv.conf',
         f'--customize-hook=mv "$1"/boot/* {boot}/',
         '--customize-hook=rm -rf "$1"/vmlinuz* "$1"/initrd.img*',
-        suite,
+        params["suite"],
         root,
-        *source_lines,
+        *sources(params["mirror"], params["suite"]),
     ]
 
 

@@ -27,7 +27,7 @@ BRIDGE = "xenbr0"
 
 def personality_files(node: Node, identity: Identity) -> dict[str, tuple[int, str]]:
     """Return {path: (permissions, text)} of a node's personality."""
-    files = {
+    return {
         "etc/hostname": (0o644, f"{node.name}\n"),
         "etc/hosts": (0o644, f"127.0.0.1 localhost\n{node.address.ip} {node.name}\n{node.server} confignode\n"),
         "etc/machine-id": (0o444, f"{identity.machine_id}\n"),
@@ -40,7 +40,6 @@ def personality_files(node: Node, identity: Identity) -> dict[str, tuple[int, st
         "etc/systemd/journal-upload.conf.d/bareroot.conf": (0o644, f"[Upload]\nURL=http://{node.server}:19532\n"),
         "root/.ssh/authorized_keys": (0o600, "".join(f"{key}\n" for key in node.authorized_keys)),
     }
-    return files
 
 
 def _network(node: Node) -> str:

@@ -47,7 +47,7 @@ security:
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._debian import INDEX_TARGETS, codename_of, mirrors
-from ..module_utils._runner import Runner, RunError
+from ..module_utils._runner import RunError, Runner
 
 
 def main() -> None:

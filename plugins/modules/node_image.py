@@ -106,7 +106,7 @@ import tempfile
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils import _image
-from ..module_utils._runner import Runner, RunError
+from ..module_utils._runner import RunError, Runner
 
 BUILD_TIMEOUT = 3600
 
@@ -149,17 +149,14 @@ class NodeImage:
             self._pack(root, os.path.join(result, "root.squashfs"))
             name = self._describe(result)
             if not os.path.isdir(os.path.join(self.images, name)):
-                os.chmod(result, 0o755)
+                os.chmod(result, 0o755)  # noqa: S103 - images hold nothing secret and are served to everybody
                 os.rename(result, os.path.join(self.images, name))
         with open(self.record, "w", encoding="ascii") as stream:
             stream.write(f"{name}\n")
         return name
 
     def _bootstrap(self, root: str, boot: str) -> None:
-        lines = _image.sources(self.params["mirror"], self.params["suite"])
-        argv = _image.mmdebstrap_argv(
-            root, boot, self.params["overlay"], self.params["packages"], lines, self.params["suite"], self.params["apt_proxy"]
-        )
+        argv = _image.mmdebstrap_argv(root, boot, self.params)
         self.runner.run(argv, timeout=BUILD_TIMEOUT, environ_update={"SOURCE_DATE_EPOCH": "0"})
 
     def _collect(self, boot: str, result: str) -> None:
@@ -214,9 +211,7 @@ def main() -> None:
         try:
             name = image.build()
         except (RunError, ValueError, OSError) as error:
-            module.fail_json(
-                msg=f"cannot build the {module.params['kind']} image: {error}", **getattr(error, "result", {})
-            )
+            module.fail_json(msg=f"cannot build the {module.params['kind']} image: {error}", **getattr(error, "result", {}))
         changed = name != before
     elif changed:
         name = ""

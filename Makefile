@@ -1,0 +1,61 @@
+# `make` alone lists the targets. The lab needs root: `sudo make lab`.
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+PLAYBOOK := $(BIN)/ansible-playbook
+LAB := -i inventory/lab
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/collections
+export MOLECULE_GLOB := molecule/*/molecule.yml
+export ANSIBLE_CALLBACKS_ENABLED := ansible.posix.profile_tasks
+
+.DEFAULT_GOAL := help
+.PHONY: help setup lock demo lab lab-down check lint unit test test-all clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(VENV)/.installed ## Make the virtual environment, with locked versions
+
+$(VENV)/.installed: requirements.txt
+	@python3 -c 'import ensurepip' 2>/dev/null || { apt-get update -q && apt-get install -y -q python3-venv; }
+	@python3 -m venv $(VENV)
+	@echo 'Installing Ansible and the test tools (about a minute) ...'
+	@$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	@touch $@
+
+lock: ## Lock the versions that requirements.in allows today
+	rm -rf $(VENV) && python3 -m venv $(VENV)
+	$(BIN)/pip install --quiet --requirement requirements.in
+	{ echo '# Made by `make lock` from requirements.in.'; $(BIN)/pip freeze; } > requirements.txt
+
+demo: lab ## Build the lab, bring the whole cloud up in it, show it
+	$(PLAYBOOK) $(LAB) playbooks/site.yml
+	$(PLAYBOOK) $(LAB) playbooks/status.yml
+
+lab: setup ## Make the lab's machines; only the ConfigNode runs then, as a plain Debian
+	$(PLAYBOOK) $(LAB) playbooks/lab.yml
+
+lab-down: setup ## End the lab's machines and remove its network; caches stay
+	$(PLAYBOOK) $(LAB) playbooks/lab_down.yml
+
+check: lint unit ## Lint and unit tests: no machines, under 2 minutes
+
+lint: setup
+	$(BIN)/yamllint --strict .
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/ansible-lint --offline --strict
+	$(BIN)/shellcheck $$(tests/shell_files)
+
+unit: setup
+	$(BIN)/pytest tests/unit
+
+test: check ## All of `check`, then the `default` scenario on the lab's machines
+	$(BIN)/molecule test --scenario-name default
+
+test-all: check ## Every scenario
+	$(BIN)/molecule test --all
+
+clean: lab-down ## Also remove the virtual environment and the caches
+	rm -rf $(VENV) /var/cache/bareroot /var/cache/bareroot-lab
