@@ -10,7 +10,7 @@ export MOLECULE_GLOB := molecule/*/molecule.yml
 export ANSIBLE_CALLBACKS_ENABLED := ansible.posix.profile_tasks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock demo lab lab-down check lint unit test test-all clean
+.PHONY: help setup lock site lab lab-down check lint unit test test-all clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,9 +29,8 @@ lock: ## Lock the versions that requirements.in allows today
 	$(BIN)/pip install --quiet --requirement requirements.in
 	{ echo '# Made by `make lock` from requirements.in.'; $(BIN)/pip freeze; } > requirements.txt
 
-demo: lab ## Build the lab, bring the whole cloud up in it, show it
+site: setup ## Bring everything up in the lab: the same playbook that real hardware gets
 	$(PLAYBOOK) $(LAB) playbooks/site.yml
-	$(PLAYBOOK) $(LAB) playbooks/status.yml
 
 lab: setup ## Make the lab's machines; only the ConfigNode runs then, as a plain Debian
 	$(PLAYBOOK) $(LAB) playbooks/lab.yml
@@ -52,10 +51,10 @@ unit: setup
 	$(BIN)/pytest tests/unit
 
 test: check ## All of `check`, then the `default` scenario on the lab's machines
-	$(BIN)/molecule test --scenario-name default
+	$(BIN)/molecule test --no-command-borders --scenario-name default
 
 test-all: check ## Every scenario
-	$(BIN)/molecule test --all
+	$(BIN)/molecule test --no-command-borders --all
 
 clean: lab-down ## Also remove the virtual environment and the caches
 	rm -rf $(VENV) /var/cache/bareroot /var/cache/bareroot-lab

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import pytest
+from plugins.filter.boot_nodes import FilterModule
+from plugins.module_utils import _boot_tree
+
+boot_nodes = FilterModule().filters()["boot_nodes"]
+
+MAC = "52:54:00:00:00:01"
+HARDWARE = {"hardware_nodes": ["hn1"], "storage_nodes": []}
+
+
+def test_a_hardware_node_with_nothing_but_a_mac():
+    assert boot_nodes({"hn1": {"node_mac": MAC}}, {"hardware_nodes": ["hn1"]}) == [
+        {
+            "name": "hn1",
+            "role": "hardware",
+            "mac": MAC,
+            "address": "",
+            "image_kind": "xen",
+            "image": "",
+            "root": "ram",
+            "dom0_memory": 1024,
+            "storage_mac": "",
+            "instance_mac": "",
+            "authorized_keys": [],
+        }
+    ]
+
+
+def test_a_storage_node_with_nothing_but_a_mac():
+    assert boot_nodes({"sn1": {"node_mac": MAC}}, {"storage_nodes": ["sn1"]}) == [
+        {
+            "name": "sn1",
+            "role": "storage",
+            "mac": MAC,
+            "address": "",
+            "image_kind": "storage",
+            "image": "",
+            "root": "ram",
+            "storage_mac": "",
+            "authorized_keys": [],
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "option"),
+    [
+        ("node_address", "10.0.0.9", "address"),
+        ("node_image_pin", "xen-0123456789abcdef", "image"),
+        ("node_storage_mac", "52:54:00:00:01:01", "storage_mac"),
+        ("node_instance_mac", "52:54:00:00:02:01", "instance_mac"),
+        ("node_authorized_keys", ["ssh-ed25519 A"], "authorized_keys"),
+        ("hardware_node_dom0_memory", 2048, "dom0_memory"),
+        ("hardware_node_root", "ram", "root"),
+    ],
+)
+def test_each_variable_becomes_an_option(variable, value, option):
+    (node,) = boot_nodes({"hn1": {"node_mac": MAC, variable: value}}, HARDWARE)
+    assert node[option] == value
+
+
+@pytest.mark.parametrize(
+    ("variable", "option"), [("node_mac", "mac"), ("node_storage_mac", "storage_mac"), ("node_instance_mac", "instance_mac")]
+)
+@pytest.mark.parametrize("written", ["52:54:00:AB:CD:EF", "52-54-00-ab-cd-ef"], ids=["capitals", "hyphens"])
+def test_macs_are_written_the_same_way(variable, option, written):
+    (node,) = boot_nodes({"hn1": {"node_mac": MAC, variable: written}}, HARDWARE)
+    assert node[option] == "52:54:00:ab:cd:ef"
+
+
+def test_the_limit_of_a_run_changes_nothing():
+    hosts = {name: {"node_mac": f"52:54:00:00:00:0{number}"} for number, name in enumerate(("hn1", "hn2", "sn1"))}
+    groups = {"hardware_nodes": ["hn1", "hn2"], "storage_nodes": ["sn1"], "all": list(hosts)}
+    limited = {name: {**facts, "ansible_play_hosts": ["hn1"], "ansible_limit": "hn1"} for name, facts in hosts.items()}
+    assert [node["name"] for node in boot_nodes(limited, groups)] == ["sn1", "hn1", "hn2"]
+
+
+def test_nodes_come_in_the_order_of_the_inventory():
+    hosts = {name: {"node_mac": MAC} for name in ("a", "b", "c")}
+    assert [node["name"] for node in boot_nodes(hosts, {"hardware_nodes": ["c", "a", "b"]})] == ["c", "a", "b"]
+
+
+@pytest.mark.parametrize(
+    "groups", [{}, {"hardware_nodes": [], "storage_nodes": []}, {"config_nodes": ["cn"]}], ids=["no-groups", "empty", "others"]
+)
+def test_machines_of_other_groups_are_not_served(groups):
+    assert boot_nodes({"cn": {"node_mac": MAC}}, groups) == []
+
+
+def test_the_result_passes_boot_trees_checks():
+    hosts = {"hn1": {"node_mac": MAC}, "sn1": {"node_mac": "52-54-00-00-00-0A", "node_authorized_keys": ["ssh-ed25519 A"]}}
+    nodes = boot_nodes(hosts, {"hardware_nodes": ["hn1"], "storage_nodes": ["sn1"]})
+    _boot_tree.check_nodes([{"instance_mac": "", **node} for node in nodes])
+    with pytest.raises(_boot_tree.BadInputError):
+        _boot_tree.check_nodes([{"instance_mac": "", **node, "mac": "none"} for node in nodes])

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import io
+import json
+import re
+import tarfile
+from dataclasses import replace
+from ipaddress import IPv4Interface
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from plugins.module_utils import _boot_files, _personality
+
+INITRAMFS = Path(__file__).parents[4] / "roles/node_image/files/common/etc/initramfs-tools/scripts/bareroot"
+
+IDENTITY = _personality.Identity("0" * 32, "SECRET\n", "ssh-ed25519 PUBLIC", "ssh-ed25519-cert-v01@openssh.com CERTIFICATE")
+NODE = _boot_files.Node(
+    name="hn1",
+    role="hardware",
+    mac="52:54:00:00:00:01",
+    address=IPv4Interface("10.0.0.2/24"),
+    server="10.0.0.1",
+    image=_boot_files.Image("xen-0123456789abcdef", "a" * 64, has_xen=True),
+    root="ram",
+    storage_mac="52:54:00:00:01:01",
+    storage_address=IPv4Interface("10.1.0.2/24"),
+    instance_mac="52:54:00:00:02:01",
+    authorized_keys=("ssh-ed25519 A one", "ssh-ed25519 B two"),
+)
+
+
+@pytest.mark.parametrize(
+    ("path", "mode", "text"),
+    [
+        pytest.param("etc/hostname", 0o644, "hn1\n", id="hostname"),
+        pytest.param("etc/hosts", 0o644, "127.0.0.1 localhost\n10.0.0.2 hn1\n10.0.0.1 confignode\n", id="hosts"),
+        pytest.param("etc/machine-id", 0o444, f"{'0' * 32}\n", id="machine-id"),
+        pytest.param("etc/ssh/ssh_host_ed25519_key", 0o600, "SECRET\n", id="host-key"),
+        pytest.param("etc/ssh/ssh_host_ed25519_key.pub", 0o644, "ssh-ed25519 PUBLIC\n", id="public-key"),
+        pytest.param("etc/ssh/ssh_host_ed25519_key-cert.pub", 0o644, "ssh-ed25519-cert-v01@openssh.com CERTIFICATE\n", id="certificate"),
+        pytest.param("root/.ssh/authorized_keys", 0o600, "ssh-ed25519 A one\nssh-ed25519 B two\n", id="authorized-keys"),
+        pytest.param("etc/systemd/timesyncd.conf.d/bareroot.conf", 0o644, "[Time]\nNTP=10.0.0.1\nFallbackNTP=\n", id="time"),
+        pytest.param("etc/systemd/journal-upload.conf.d/bareroot.conf", 0o644, "[Upload]\nURL=http://10.0.0.1:19532\n", id="journal"),
+    ],
+)
+def test_a_personality_holds(path, mode, text):
+    assert _personality.personality_files(NODE, IDENTITY)[path] == (mode, text)
+
+
+def test_the_nodes_facts_are_json():
+    _mode, text = _personality.personality_files(NODE, IDENTITY)["etc/bareroot/node.json"]
+    assert json.loads(text) == {
+        "name": "hn1",
+        "role": "hardware",
+        "address": "10.0.0.2/24",
+        "storage_address": "10.1.0.2/24",
+        "config_node": "10.0.0.1",
+        "image": "xen-0123456789abcdef",
+        "root": "ram",
+    }
+
+
+def shell_variables(node):
+    _mode, text = _personality.personality_files(node, IDENTITY)["etc/bareroot/network"]
+    return dict(line.split("=", 1) for line in text.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("node", "expected"),
+    [
+        pytest.param(NODE, ("52:54:00:00:01:01", "10.1.0.2/24", "52:54:00:00:02:01"), id="all-networks"),
+        pytest.param(replace(NODE, storage_mac="", storage_address=None, instance_mac=""), ("", "", ""), id="boot-network-only"),
+    ],
+)
+def test_the_networks_are_shell_variables(node, expected):
+    found = shell_variables(node)
+    assert (found["STORAGE_MAC"], found["STORAGE_ADDRESS"], found["BRIDGE_MAC"]) == expected
+
+
+def test_every_network_variable_that_the_initramfs_reads_is_set():
+    read = set(re.findall(r"\$\{?((?:STORAGE|BRIDGE)_[A-Z]+)", INITRAMFS.read_text()))
+    assert read
+    assert read <= set(shell_variables(NODE))
+
+
+def members(data):
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        return {entry.name: (entry, tar.extractfile(entry).read().decode() if entry.isfile() else None) for entry in tar.getmembers()}
+
+
+def test_the_tar_reads_back_as_files_of_root_with_their_directories_before_them():
+    files = _personality.personality_files(NODE, IDENTITY)
+    found = members(_personality.pack(files))
+    assert {name: (entry.mode, text) for name, (entry, text) in found.items() if entry.isfile()} == files
+    assert all(entry.uid == entry.gid == 0 for entry, _text in found.values())
+    order = list(found)
+    for name in order:
+        parent = name.rpartition("/")[0]
+        assert not parent or order.index(parent) < order.index(name)
+
+
+@pytest.mark.parametrize(("path", "mode"), [("root", 0o700), ("root/.ssh", 0o700), ("etc", 0o755), ("etc/ssh", 0o755)])
+def test_only_root_may_look_into_its_home(path, mode):
+    entry, _text = members(_personality.pack(_personality.personality_files(NODE, IDENTITY)))[path]
+    assert entry.isdir()
+    assert entry.mode == mode
+
+
+PARTS = st.text(st.sampled_from("abcxyz019._-"), min_size=1, max_size=9).filter(lambda part: part.strip("."))
+PATHS = st.lists(PARTS, min_size=1, max_size=4).map("/".join)
+FILES = st.dictionaries(PATHS, st.tuples(st.integers(0, 0o777), st.text()), max_size=6).filter(
+    lambda files: not any(path.startswith(f"{other}/") for path in files for other in files)
+)
+
+
+@given(FILES)
+def test_pack_is_deterministic_and_round_trips(files):
+    data = _personality.pack(files)
+    assert data == _personality.pack(dict(reversed(files.items())))
+    found = members(data)
+    assert {name: (entry.mode, text) for name, (entry, text) in found.items() if entry.isfile()} == files
+    parents = {str(parent) for path in files for parent in Path(path).parents} - {"."}
+    assert {name for name, (entry, _text) in found.items() if entry.isdir()} == parents
+
+
+def test_a_listing_tells_files_apart_without_showing_them():
+    files = _personality.personality_files(NODE, IDENTITY)
+    listing = _personality.listing(_personality.pack(files))
+    assert [line.split(" ")[1] for line in listing.splitlines()] == sorted(files)
+    assert "600 etc/ssh/ssh_host_ed25519_key sha256:" in listing
+    assert "SECRET" not in listing
+    other = _personality.listing(_personality.pack({**files, "etc/ssh/ssh_host_ed25519_key": (0o600, "OTHER\n")}))
+    assert sum(a != b for a, b in zip(listing.splitlines(), other.splitlines(), strict=True)) == 1
