@@ -61,11 +61,11 @@ class Images:
     def _read(self, name: str) -> _boot_files.Image:
         try:
             with open(os.path.join(self.directory, name, "manifest.json"), encoding="utf-8") as stream:
-                checksums = json.load(stream)["sha256"]
+                files = json.load(stream)["files"]
         except FileNotFoundError as error:
             published = sorted(entry for entry in os.listdir(self.directory) if _names.matches(_names.IMAGE, entry))
             raise BadInputError(f"image {name} is not published here; published are: {', '.join(published) or 'none'}") from error
-        return _boot_files.Image(name, checksums["root.squashfs"], "xen" in checksums)
+        return _boot_files.Image(name, files["root.squashfs"]["sha256"], "xen" in files)
 
 
 class BootTree:

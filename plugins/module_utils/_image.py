@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
+import tarfile
 from pathlib import Path
 from typing import Any
 
 # Raise it when the way of building changes, so that images are built anew.
 RECIPE = 1
+MANIFEST = "manifest.json"
 
 # Nothing on a node reads these.
 EXCLUDED_PATHS = [
@@ -52,10 +55,39 @@ def inputs_key(inputs: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps([RECIPE, inputs], sort_keys=True).encode()).hexdigest()
 
 
-def image_name(kind: str, checksums: dict[str, str]) -> str:
-    """Name an image after its kind and what is in it."""
-    listing = "".join(f"{checksums[name]}  {name}\n" for name in sorted(checksums))
-    return f"{kind}-{hashlib.sha256(listing.encode()).hexdigest()[:16]}"
+def describe(directory: str, kind: str, suite: str) -> tuple[str, bytes]:
+    """Return the name of the image whose files are in a directory, after its kind and contents, and its manifest."""
+    files = {
+        path.name: {"sha256": file_sha256(path), "size": path.stat().st_size}
+        for path in sorted(Path(directory).iterdir())
+        if path.is_file()
+    }
+    contents = json.dumps(files, sort_keys=True).encode()
+    name = f"{kind}-{hashlib.sha256(contents).hexdigest()[:16]}"
+    manifest = {"name": name, "kind": kind, "suite": suite, "files": files}
+    return name, json.dumps(manifest, indent=2, sort_keys=True).encode()
+
+
+def pack(directory: str, name: str, manifest: bytes, target: str) -> None:
+    """Write a tar of an image's files. The manifest comes last: where it is, the rest is."""
+    with tarfile.open(target, "w") as tar:
+        for path in sorted(Path(directory).iterdir()):
+            entry = tar.gettarinfo(path, f"{name}/{path.name}")
+            with open(path, "rb") as stream:
+                tar.addfile(_served(entry), stream)
+        entry = tarfile.TarInfo(f"{name}/{MANIFEST}")
+        entry.size = len(manifest)
+        tar.addfile(_served(entry), io.BytesIO(manifest))
+
+
+def _served(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    entry.mode, entry.mtime, entry.uid, entry.gid, entry.uname, entry.gname = 0o644, 0, 0, 0, "root", "root"
+    return entry
+
+
+def sizes(manifest: bytes) -> dict[str, int]:
+    """Return the size of each file, in bytes."""
+    return {name: entry["size"] for name, entry in json.loads(manifest)["files"].items()}
 
 
 def sources(mirror: dict[str, str], suite: str) -> list[str]:

@@ -18,6 +18,26 @@ class Change:
     after: bytes | None
 
 
+def read(path: str) -> bytes | None:
+    """Return a file's contents, or None when there is none."""
+    try:
+        return Path(path).read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def text_diff(change: Change, header: str) -> dict[str, str]:
+    """Return a change as Ansible shows differences."""
+    return {"before_header": header, "after_header": header, "before": _shown(change.before), "after": _shown(change.after)}
+
+
+def _shown(data: bytes | None) -> str:
+    try:
+        return (data or b"").decode()
+    except UnicodeDecodeError:
+        return f"{len(data or b'')} bytes that are not text\n"
+
+
 def compare(directory: str, wanted: dict[str, bytes]) -> list[Change]:
     """Return what must change in `directory`, whose other files are to go. Paths are relative, without subdirectories."""
     try:
@@ -55,3 +75,10 @@ def write(path: str, data: bytes, mode: int, group: int = -1) -> None:
     except BaseException:
         os.unlink(temporary)
         raise
+
+
+def link(target: str, path: str) -> None:
+    """Make `path` a symbolic link at once, whatever file was there."""
+    temporary = f"{path}.new-{os.getpid()}"
+    os.symlink(target, temporary)
+    os.replace(temporary, path)

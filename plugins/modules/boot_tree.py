@@ -158,15 +158,10 @@ from ..module_utils import _boot_tree, _identity, _personality, _tree
 
 
 def diff_of(directory: str, change: _tree.Change) -> dict[str, str]:
-    path = f"{directory}/{change.path}"
-    before, after = (_readable(change.path, data) for data in (change.before, change.after))
-    return {"before_header": path, "after_header": path, "before": before, "after": after}
-
-
-def _readable(path: str, data: bytes | None) -> str:
-    if data is None:
-        return ""
-    return _personality.listing(data) if path.endswith(".tar") else data.decode(errors="replace")
+    if change.path.endswith(".tar"):
+        before, after = (data and _personality.listing(data).encode() for data in (change.before, change.after))
+        change = _tree.Change(change.path, before, after)
+    return _tree.text_diff(change, f"{directory}/{change.path}")
 
 
 def run(module: AnsibleModule) -> dict[str, Any]:

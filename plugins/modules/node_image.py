@@ -10,7 +10,8 @@ module: node_image
 short_description: Build the image that diskless nodes boot
 description:
   - Builds a Debian root with C(mmdebstrap), packs it as squashfs and puts kernel, initramfs and, where installed, Xen beside it.
-  - The result is a directory named after its kind and its contents. It is never changed afterwards, and equal inputs are built once.
+  - The result is a tar archive named after its kind and its contents. It is never changed afterwards, and equal inputs are built once.
+  - The archive holds one directory of the image's name; C(manifest.json), its last file, has the SHA-256 and size of each other one.
 version_added: 0.1.0
 author:
   - The bareroot maintainers (@bareroot)
@@ -59,7 +60,7 @@ options:
     type: str
     default: trixie
   cache_directory:
-    description: Where images are kept, one directory each below C(images).
+    description: Where images are kept, one archive each below C(images).
     type: path
     default: /var/cache/bareroot
   refresh:
@@ -85,11 +86,11 @@ name:
   type: str
   returned: success
   sample: xen-0123456789abcdef
-directory:
-  description: Where its files are; empty in check mode when it would be built.
+archive:
+  description: The tar archive of its files; empty in check mode when it would be built.
   type: str
   returned: success
-  sample: /var/cache/bareroot/images/xen-0123456789abcdef
+  sample: /var/cache/bareroot/images/xen-0123456789abcdef.tar
 sizes:
   description: Size of each file, in bytes.
   type: dict
@@ -98,9 +99,9 @@ sizes:
 """
 
 import gzip
-import json
 import os
 import shutil
+import tarfile
 import tempfile
 
 from ansible.module_utils.basic import AnsibleModule
@@ -131,11 +132,16 @@ class NodeImage:
                 name = stream.read().strip()
         except FileNotFoundError:
             return ""
-        return name if os.path.isdir(os.path.join(self.images, name)) else ""
+        return name if os.path.isfile(self.archive(name)) else ""
+
+    def archive(self, name: str) -> str:
+        return os.path.join(self.images, f"{name}.tar") if name else ""
 
     def sizes(self, name: str) -> dict[str, int]:
-        directory = os.path.join(self.images, name)
-        return {entry.name: entry.stat().st_size for entry in os.scandir(directory)} if name else {}
+        if not name:
+            return {}
+        with tarfile.open(self.archive(name)) as tar:
+            return _image.sizes(tar.extractfile(f"{name}/{_image.MANIFEST}").read())
 
     def build(self) -> str:
         os.makedirs(self.images, exist_ok=True)
@@ -147,10 +153,10 @@ class NodeImage:
             self._bootstrap(root, boot)
             self._collect(boot, result)
             self._pack(root, os.path.join(result, "root.squashfs"))
-            name = self._describe(result)
-            if not os.path.isdir(os.path.join(self.images, name)):
-                os.chmod(result, 0o755)  # noqa: S103 - images hold nothing secret and are served to everybody
-                os.rename(result, os.path.join(self.images, name))
+            name, manifest = _image.describe(result, self.params["kind"], self.params["suite"])
+            packed = os.path.join(work, "image.tar")
+            _image.pack(result, name, manifest, packed)
+            os.replace(packed, self.archive(name))
         with open(self.record, "w", encoding="ascii") as stream:
             stream.write(f"{name}\n")
         return name
@@ -173,16 +179,6 @@ class NodeImage:
     def _pack(self, root: str, target: str) -> None:
         argv = ["mksquashfs", root, target, "-noappend", "-no-progress", "-comp", "zstd", "-Xcompression-level", "19"]
         self.runner.run(argv, timeout=BUILD_TIMEOUT)
-
-    def _describe(self, result: str) -> str:
-        checksums = {name: _image.file_sha256(os.path.join(result, name)) for name in os.listdir(result)}
-        name = _image.image_name(self.params["kind"], checksums)
-        manifest = {"name": name, "kind": self.params["kind"], "suite": self.params["suite"], "sha256": checksums}
-        with open(os.path.join(result, "manifest.json"), "w", encoding="ascii") as stream:
-            json.dump(manifest, stream, indent=2, sort_keys=True)
-        for entry in os.scandir(result):
-            os.chmod(entry.path, 0o644)
-        return name
 
 
 def main() -> None:
@@ -218,7 +214,7 @@ def main() -> None:
     module.exit_json(
         changed=changed,
         name=name,
-        directory=os.path.join(image.images, name) if name else "",
+        archive=image.archive(name),
         sizes=image.sizes(name),
         diff={"before": f"{before}\n", "after": f"{name or 'to be built'}\n"},
     )

@@ -57,16 +57,17 @@ class FakeCommands:
 
 
 @pytest.fixture
-def commands(monkeypatch: pytest.MonkeyPatch) -> FakeCommands:
-    fake = FakeCommands()
-    monkeypatch.setattr(AnsibleModule, "run_command", lambda _module, args, **options: fake.run(args, **options))
-    monkeypatch.setattr(AnsibleModule, "log", lambda *_args, **_options: None)  # not to the syslog of this machine
-    return fake
+def commands() -> FakeCommands:
+    return FakeCommands()
 
 
 @pytest.fixture
-def run_module(commands: FakeCommands, capsys: pytest.CaptureFixture[str]) -> Callable[..., dict[str, Any]]:
+def run_module(
+    commands: FakeCommands, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., dict[str, Any]]:
     """Return a function that runs a module's main() and returns its result, `invocation` left out."""
+    monkeypatch.setattr(AnsibleModule, "run_command", lambda _module, args, **options: commands.run(args, **options))
+    monkeypatch.setattr(AnsibleModule, "log", lambda *_args, **_options: None)  # nothing for this machine's syslog
 
     def run(module: ModuleType, params: dict[str, Any], *, check_mode: bool = False, diff: bool = False) -> dict[str, Any]:
         with (

@@ -31,7 +31,7 @@ def test_personality_is_applied(hardware_nodes, addresses):
     assert len({host.check_output("cat /etc/machine-id") for host in hardware_nodes.values()}) == len(hardware_nodes)
 
 
-def test_networks_are_separate(hardware_node, addresses):
+def test_networks_are_separate(hardware_node):
     links = hardware_node.check_output("ip -brief -4 address")
     assert "10.77.0." in links
     assert "10.78.0." in links

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from plugins.filter.boot_nodes import FilterModule
 from plugins.module_utils import _boot_tree
 

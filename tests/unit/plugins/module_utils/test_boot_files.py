@@ -6,6 +6,7 @@ from ipaddress import IPv4Interface
 from pathlib import Path
 
 import pytest
+
 from plugins.module_utils import _boot_files, _image
 
 INITRAMFS = Path(__file__).parents[4] / "roles/node_image/files/common/etc/initramfs-tools/scripts/bareroot"

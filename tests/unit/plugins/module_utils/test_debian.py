@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from plugins.module_utils import _debian
 
 MIRROR = "http://mirror.example/debian"
@@ -13,9 +14,7 @@ SECURITY = "http://mirror.example/debian-security"
         pytest.param([], {}, id="nothing"),
         pytest.param([f"trixie main {MIRROR}/"], {"main": MIRROR}, id="trailing-slash"),
         pytest.param([f"trixie main {MIRROR}"], {"main": MIRROR}, id="no-trailing-slash"),
-        pytest.param(
-            [f"trixie main {MIRROR}/", f"trixie-security main {SECURITY}/"], {"main": MIRROR, "security": SECURITY}, id="both"
-        ),
+        pytest.param([f"trixie main {MIRROR}/", f"trixie-security main {SECURITY}/"], {"main": MIRROR, "security": SECURITY}, id="both"),
         pytest.param([f"trixie-updates main {MIRROR}/", f"trixie-backports main {MIRROR}/"], {}, id="only-updates"),
         pytest.param([f"bookworm main {MIRROR}/"], {}, id="other-release"),
         pytest.param([f"trixie contrib {MIRROR}/", f"trixie non-free-firmware {MIRROR}/"], {}, id="other-components"),

@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 from cryptography.hazmat.primitives.serialization import load_ssh_public_identity, load_ssh_public_key
+
 from plugins.module_utils import _identity
 
 SSH_KEYGEN = shutil.which("ssh-keygen") or "ssh-keygen"

@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
+import tarfile
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from plugins.module_utils import _image, _names
 
 PARAMS = {
@@ -76,22 +79,64 @@ def test_a_new_recipe_has_new_keys(monkeypatch):
     assert _image.inputs_key({"a": "1"}) != before
 
 
-def test_an_images_name_is_one_that_boot_tree_takes():
-    assert _names.matches(_names.IMAGE, _image.image_name("xen", {"initrd": "0" * 64}))
+def image(directory, files):
+    directory.mkdir()
+    for name, data in files.items():
+        (directory / name).write_bytes(data)
+    return str(directory)
+
+
+FILES = {"initrd": b"initramfs", "vmlinuz": b"kernel"}
+
+
+def test_the_manifest_tells_name_and_every_file(tmp_path):
+    name, manifest = _image.describe(image(tmp_path / "one", FILES), "xen", "trixie")
+    assert _names.matches(_names.IMAGE, name)
+    assert name.startswith("xen-")
+    assert json.loads(manifest) == {
+        "name": name,
+        "kind": "xen",
+        "suite": "trixie",
+        "files": {file: {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)} for file, data in FILES.items()},
+    }
+    assert _image.sizes(manifest) == {"initrd": 9, "vmlinuz": 6}
 
 
 @pytest.mark.parametrize(
-    ("checksums", "same"),
+    ("files", "same"),
     [
-        pytest.param({"vmlinuz": "2", "initrd": "1"}, True, id="order"),
-        pytest.param({"initrd": "1", "vmlinuz": "3"}, False, id="contents"),
-        pytest.param({"initrd": "2", "vmlinuz": "1"}, False, id="swapped"),
-        pytest.param({"initrd": "1"}, False, id="missing"),
-        pytest.param({"initrd": "1", "linux": "2"}, False, id="renamed"),
+        pytest.param(dict(reversed(FILES.items())), True, id="order"),
+        pytest.param({**FILES, "vmlinuz": b"Kernel"}, False, id="contents"),
+        pytest.param({"initrd": b"kernel", "vmlinuz": b"initramfs"}, False, id="swapped"),
+        pytest.param({"initrd": b"initramfs"}, False, id="missing"),
+        pytest.param({"initrd": b"initramfs", "linux": b"kernel"}, False, id="renamed"),
     ],
 )
-def test_an_images_name_tells_its_contents(checksums, same):
-    assert (_image.image_name("xen", checksums) == _image.image_name("xen", {"initrd": "1", "vmlinuz": "2"})) is same
+def test_an_images_name_tells_its_contents(tmp_path, files, same):
+    one, other = (_image.describe(image(tmp_path / name, found), "xen", "trixie") for name, found in (("one", FILES), ("other", files)))
+    assert (one == other) is same
+    assert (one[0] == other[0]) is same
+
+
+def test_an_archive_has_the_files_in_one_directory_and_the_manifest_last(tmp_path):
+    _image.pack(image(tmp_path / "one", {"a": b"1", "z": b"2"}), "xen-0", b"manifest", str(tmp_path / "image.tar"))
+    with tarfile.open(tmp_path / "image.tar") as tar:
+        found = [(entry.name, oct(entry.mode), entry.uid, entry.gid, tar.extractfile(entry).read()) for entry in tar.getmembers()]
+    assert found == [
+        ("xen-0/a", "0o644", 0, 0, b"1"),
+        ("xen-0/z", "0o644", 0, 0, b"2"),
+        ("xen-0/manifest.json", "0o644", 0, 0, b"manifest"),
+    ]
+
+
+def test_equal_images_have_equal_archives_whenever_and_by_whomever_made(tmp_path):
+    for name, mode, time in (("one", 0o600, 1), ("other", 0o755, 1_000_000_000)):
+        directory = image(tmp_path / name, FILES)
+        for file in FILES:
+            os.chmod(tmp_path / name / file, mode)
+            os.utime(tmp_path / name / file, (time, time))
+        _image.pack(directory, "xen-0", b"manifest", str(tmp_path / f"{name}.tar"))
+    assert (tmp_path / "one.tar").read_bytes() == (tmp_path / "other.tar").read_bytes()
 
 
 def test_packages_come_from_the_release_its_updates_and_its_security_updates():

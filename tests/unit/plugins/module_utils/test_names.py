@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+
 from plugins.module_utils import _names
 
 
@@ -41,6 +42,8 @@ def test_a_pattern_fits_the_whole_value_or_not_at_all(pattern, value, fits):
     assert _names.matches(pattern, value) is fits
 
 
-@pytest.mark.parametrize("written", ["52:54:00:AB:cd:01", "52-54-00-ab-cd-01", " 52:54:00:ab:cd:01\n"], ids=["capitals", "hyphens", "spaces"])
+@pytest.mark.parametrize(
+    "written", ["52:54:00:AB:cd:01", "52-54-00-ab-cd-01", " 52:54:00:ab:cd:01\n"], ids=["capitals", "hyphens", "spaces"]
+)
 def test_every_way_to_write_a_mac_becomes_the_same(written):
     assert _names.normal_mac(written) == "52:54:00:ab:cd:01"

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from plugins.module_utils import _boot_files, _personality
 
 INITRAMFS = Path(__file__).parents[4] / "roles/node_image/files/common/etc/initramfs-tools/scripts/bareroot"

@@ -4,6 +4,7 @@ import json
 from types import SimpleNamespace
 
 import pytest
+
 from plugins.module_utils._runner import RunError, Runner
 
 
@@ -41,7 +42,9 @@ def test_another_exit_code_can_be_accepted():
         pytest.param((2, "out\n", "warning\nE: no space\n"), "exit code 2: E: no space", id="last-line-of-stderr"),
         pytest.param((2, "first\nlast\n", " \n"), "exit code 2: last", id="stdout-when-stderr-is-blank"),
         pytest.param((2, "", ""), "exit code 2: no output", id="silent"),
-        pytest.param((127, "", "timeout: failed to run command 'tool'"), "exit code 127: timeout: failed to run command 'tool'", id="missing"),
+        pytest.param(
+            (127, "", "timeout: failed to run command 'tool'"), "exit code 127: timeout: failed to run command 'tool'", id="missing"
+        ),
         pytest.param((-9, "", "Killed"), "exit code -9: Killed", id="killed"),
         pytest.param((124, "", "half way"), "not finished after 60 s", id="too-long"),
     ],

@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plugins.module_utils import _boot_tree, _identity, _names
+
+XEN = "xen-0123456789abcdef"
+STORAGE = "storage-0123456789abcdef"
+PLAIN = {
+    "name": "hn1",
+    "role": "hardware",
+    "mac": "52:54:00:00:00:01",
+    "address": "",
+    "image_kind": "xen",
+    "image": "",
+    "root": "ram",
+    "dom0_memory": 1024,
+    "storage_mac": "",
+    "instance_mac": "",
+    "authorized_keys": [],
+}
+PERSONALITY = {
+    "etc/hostname",
+    "etc/hosts",
+    "etc/machine-id",
+    "etc/bareroot/network",
+    "etc/bareroot/node.json",
+    "etc/ssh/ssh_host_ed25519_key",
+    "etc/ssh/ssh_host_ed25519_key.pub",
+    "etc/ssh/ssh_host_ed25519_key-cert.pub",
+    "etc/systemd/timesyncd.conf.d/bareroot.conf",
+    "etc/systemd/journal-upload.conf.d/bareroot.conf",
+    "root/.ssh/authorized_keys",
+}
+
+
+@pytest.fixture(scope="module")
+def params(tmp_path_factory):
+    base = tmp_path_factory.mktemp("confignode")
+    for name, files in ((XEN, ["root.squashfs", "vmlinuz", "initrd", "xen", "xen.efi"]), (STORAGE, ["root.squashfs", "vmlinuz", "initrd"])):
+        (base / "images" / name).mkdir(parents=True)
+        manifest = {"name": name, "files": {file: {"sha256": "a" * 64, "size": 1} for file in files}}
+        (base / "images" / name / "manifest.json").write_text(json.dumps(manifest))
+    (base / "images" / "current.json").write_text(json.dumps({"xen": XEN, "storage": STORAGE}))
+    (base / "ca").write_text(_identity.new_host_key())
+    return {
+        "server": "10.0.0.1",
+        "network": "10.0.0.0/24",
+        "address_range": "",
+        "storage_network": "10.1.0.0/24",
+        "taken": [],
+        "directory": str(base),
+        "state_directory": str(base),
+    }
+
+
+def render(params, *nodes):
+    nodes = [{**PLAIN, **node} for node in nodes]
+    _boot_tree.check_nodes(nodes)
+    return _boot_tree.BootTree({**params, "nodes": nodes}, check_mode=False).render()
+
+
+def personality(data):
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        return {entry.name: tar.extractfile(entry).read().decode() for entry in tar.getmembers() if entry.isfile()}
+
+
+def shape(script):
+    """Say how many words each line has and what the first one is."""
+    return [(line.split(" ")[0], len(line.split(" "))) for line in script.decode().split("\n")], len(script.decode().splitlines())
+
+
+@pytest.mark.parametrize(
+    ("node", "boot"),
+    [
+        pytest.param({}, {"52-54-00-00-00-01.ipxe", "52-54-00-00-00-01.cfg"}, id="xen"),
+        pytest.param({"image_kind": "storage"}, {"52-54-00-00-00-01.ipxe"}, id="no-xen"),
+    ],
+)
+def test_a_node_has_these_files(node, boot, params):
+    files, _records = render(params, node)
+    assert {directory: set(found) for directory, found in files.items()} == {
+        "boot": boot,
+        "personality": {"10.0.0.2.tar"},
+        "dhcp": {"hosts"},
+    }
+    assert set(personality(files["personality"]["10.0.0.2.tar"])) == PERSONALITY
+
+
+def test_no_nodes_leave_an_empty_hosts_file_and_no_records(params):
+    assert render(params) == ({"boot": {}, "personality": {}, "dhcp": {"hosts": b""}}, {})
+
+
+@pytest.mark.parametrize(
+    ("storage_mac", "storage_network", "expected"),
+    [
+        pytest.param("52:54:00:00:01:01", "10.1.0.0/24", "10.1.0.2/24", id="card-and-network"),
+        pytest.param("", "10.1.0.0/24", "", id="no-card"),
+    ],
+)
+def test_a_storage_card_has_the_same_host_part(storage_mac, storage_network, expected, params):
+    files, _records = render({**params, "storage_network": storage_network}, {"storage_mac": storage_mac})
+    facts = json.loads(personality(files["personality"]["10.0.0.2.tar"])["etc/bareroot/node.json"])
+    assert facts["storage_address"] == expected
+
+
+def test_each_node_has_its_own_identity(params):
+    files, records = render(params, {}, {"name": "hn2", "mac": "52:54:00:00:00:02"})
+    one, two = (personality(files["personality"][f"10.0.0.{host}.tar"]) for host in (2, 3))
+    for path in ("etc/machine-id", "etc/ssh/ssh_host_ed25519_key", "etc/ssh/ssh_host_ed25519_key-cert.pub"):
+        assert one[path] != two[path]
+    assert one["etc/ssh/ssh_host_ed25519_key"] == records["hn1"]["host_key"]
+    assert two["etc/machine-id"] == f"{records['hn2']['machine_id']}\n"
+
+
+def hostile(*good):
+    """Text that is right, nearly right, or anything."""
+    near = st.builds("{}{}{}".format, st.text(max_size=2), st.sampled_from(good), st.text(max_size=2))
+    escapes = st.sampled_from(["\n", "\r", "\u2028", "\x00", ",", " ", "/", "/../..", "${image}", "|| shell", "#", "\udc80", "-", "0"])
+    return st.one_of(
+        st.sampled_from(good),
+        st.text(st.characters()),
+        near,
+        st.builds("{}{}".format, st.sampled_from(good), escapes),
+        st.builds("{}{}".format, escapes, st.sampled_from(good)),
+    )
+
+
+GOOD = {
+    "name": st.from_regex(_names.HOST, fullmatch=True),
+    "mac": st.from_regex(_names.MAC, fullmatch=True),
+    "image": st.sampled_from(["", XEN, STORAGE]),
+    "storage_mac": st.just("") | st.from_regex(_names.MAC, fullmatch=True),
+    "instance_mac": st.just("") | st.from_regex(_names.MAC, fullmatch=True),
+    "authorized_keys": st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\n")), max_size=3),
+}
+HOSTILE = {
+    "name": hostile("hn1", "node-7"),
+    "mac": hostile("52:54:00:12:34:56", "00:00:00:00:00:00"),
+    "image": hostile(XEN, STORAGE),
+    "storage_mac": hostile("52:54:00:12:34:56"),
+    "instance_mac": hostile("52:54:00:12:34:56"),
+    "authorized_keys": st.lists(hostile("ssh-ed25519 AAAA root@admin"), max_size=3),
+}
+
+
+@given(st.fixed_dictionaries(GOOD))
+def test_what_is_right_is_read_back_equal_everywhere(params, options):
+    check_rendering(params, options, *render(params, options))
+
+
+@given(st.sampled_from(sorted(HOSTILE)).flatmap(lambda option: HOSTILE[option].map(lambda value: {option: value})))
+def test_any_text_is_refused_or_read_back_equal_everywhere(params, options):
+    try:
+        rendered = render(params, options)
+    except ValueError:
+        return
+    check_rendering(params, options, *rendered)
+
+
+def check_rendering(params, options, files, records):
+    node = {**PLAIN, **options}
+    address = records[node["name"]]["address"]
+    assert files["dhcp"]["hosts"].decode() == f"{','.join((node['mac'], address, node['name'], 'infinite'))}\n"
+    assert len(files["dhcp"]["hosts"].decode().split(",")) == 4
+
+    plain, _records = render(params, {"image": node["image"]})
+    stem = node["mac"].replace(":", "-")
+    assert set(files["boot"]) == {name.replace("52-54-00-00-00-01", stem) for name in plain["boot"]}
+    for name, script in plain["boot"].items():
+        assert shape(files["boot"][name.replace("52-54-00-00-00-01", stem)]) == shape(script)
+
+    assert all("/" not in name and not name.startswith(".") for found in files.values() for name in found)
+    inside = personality(files["personality"][f"{address}.tar"])
+    assert set(inside) == PERSONALITY
+    assert inside["etc/hostname"] == f"{node['name']}\n"
+    assert inside["root/.ssh/authorized_keys"].split("\n") == [*(key.strip() for key in node["authorized_keys"]), ""]
+    network = dict(line.split("=") for line in inside["etc/bareroot/network"].splitlines())
+    assert (network["STORAGE_MAC"], network["BRIDGE_MAC"]) == (node["storage_mac"], node["instance_mac"])
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        pytest.param("name", "../hn1", id="name-parent"),
+        pytest.param("name", "hn1\nhn2", id="name-line-break"),
+        pytest.param("name", "hn1,infinite", id="name-comma"),
+        pytest.param("name", "hn1 ${net0/mac}", id="name-ipxe-variable"),
+        pytest.param("name", "", id="name-empty"),
+        pytest.param("mac", "", id="mac-empty"),
+        pytest.param("mac", "52:54:00:12:34:56,set:x", id="mac-comma"),
+        pytest.param("mac", "52:54:00:12:34:56\n", id="mac-line-break"),
+        pytest.param("storage_mac", "$(reboot)", id="storage-mac-shell"),
+        pytest.param("instance_mac", "52:54:00:12:34:56;reboot", id="instance-mac-shell"),
+        pytest.param("image", "../../etc", id="image-parent"),
+        pytest.param("image", f"{XEN}/../{XEN}", id="image-roundabout"),
+        pytest.param("image", f"{XEN} init=/bin/sh", id="image-kernel-argument"),
+        pytest.param("authorized_keys", ["ssh-ed25519 A\nssh-ed25519 B"], id="two-keys-in-one"),
+    ],
+)
+def test_what_would_break_out_is_refused_before_anything_is_read(option, value):
+    with pytest.raises(_boot_tree.BadInputError):
+        _boot_tree.check_nodes([{**PLAIN, option: value}])

@@ -1,0 +1,270 @@
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import re
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from plugins.module_utils import _names
+from plugins.modules import node_image
+
+MIRROR = {"main": "http://mirror.example/debian", "security": "http://mirror.example/debian-security"}
+KERNEL = {"vmlinuz-6.12-amd64": b"kernel", "initrd.img-6.12-amd64": b"initramfs", "config-6.12-amd64": b"config"}
+XEN = {"xen-4.20-amd64.gz": gzip.compress(b"hypervisor"), "xen-4.20-amd64.efi": b"hypervisor for EFI"}
+
+
+def read_archive(path):
+    with tarfile.open(path) as tar:
+        return {entry.name: tar.extractfile(entry).read() for entry in tar.getmembers()}
+
+
+class Builder:
+    """A machine that builds images: mmdebstrap and mksquashfs make what `boot` and `root` say."""
+
+    def __init__(self, base, run_module, commands):
+        self.cache = base / "cache"
+        self.overlay = base / "overlay"
+        self.overlay.mkdir()
+        (self.overlay / "hook").write_text("one")
+        self.boot = {**KERNEL, **XEN}
+        self.root = "root 1"
+        self.commands = commands
+        self._run_module = run_module
+        commands.answer("mmdebstrap", with_=self._mmdebstrap)
+        commands.answer("mksquashfs", with_=self._mksquashfs)
+
+    def _mmdebstrap(self, argv):
+        (boot,) = [found for option in argv for found in re.findall(r'-hook=mv "\$1"/boot/\* (\S+)/$', option)]
+        root = Path(argv[next(index for index, word in enumerate(argv) if word in ("trixie", "forky")) + 1])
+        root.mkdir()
+        (root / "contents").write_text(self.root)
+        for name, data in {**self.boot, "packages.txt": b"linux-image-amd64 6.12\n"}.items():
+            Path(boot, name).write_bytes(data)
+        return 0, "", ""
+
+    def _mksquashfs(self, argv):
+        _program, source, target, *_options = argv
+        Path(target).write_bytes(b"squashed " + Path(source, "contents").read_bytes())
+        return 0, "", ""
+
+    def run(self, check_mode=False, without="", **options):
+        params = {
+            "kind": "xen",
+            "packages": ["linux-image-amd64", "openssh-server"],
+            "overlay": str(self.overlay),
+            "mirror": MIRROR,
+            "cache_directory": str(self.cache),
+            **options,
+        }
+        params.pop(without, None)
+        return self._run_module(node_image, params, check_mode=check_mode, diff=True)
+
+    def images(self):
+        """Return the names in the directory of images, whatever is left of unfinished ones included."""
+        return {path.name for path in (self.cache / "images").glob("*")}
+
+
+@pytest.fixture
+def builder(tmp_path, run_module, commands):
+    return Builder(tmp_path, run_module, commands)
+
+
+def test_check_mode_builds_nothing(builder):
+    result = builder.run(check_mode=True)
+    assert result["changed"]
+    assert (result["name"], result["archive"], result["sizes"]) == ("", "", {})
+    assert result["diff"] == {"before": "\n", "after": "to be built\n"}
+    assert builder.commands.calls == []
+    assert not builder.cache.exists()
+
+
+def test_an_image_is_built(builder):
+    result = builder.run()
+    files = read_archive(result["archive"])
+    manifest = json.loads(files.pop(f"{result['name']}/manifest.json"))
+    assert result["changed"]
+    assert _names.matches(_names.IMAGE, result["name"])
+    assert result["archive"] == str(builder.cache / "images" / f"{result['name']}.tar")
+    expected = {
+        "vmlinuz": b"kernel",
+        "initrd": b"initramfs",
+        "xen": b"hypervisor",
+        "xen.efi": b"hypervisor for EFI",
+        "root.squashfs": b"squashed root 1",
+        "packages.txt": b"linux-image-amd64 6.12\n",
+    }
+    assert files == {f"{result['name']}/{name}": data for name, data in expected.items()}
+    digests = {name: {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)} for name, data in expected.items()}
+    assert manifest == {"name": result["name"], "kind": "xen", "suite": "trixie", "files": digests}
+    assert result["sizes"] == {name: len(data) for name, data in expected.items()}
+    assert result["diff"] == {"before": "\n", "after": f"{result['name']}\n"}
+    assert builder.commands.programs == ["mmdebstrap", "mksquashfs"]
+    assert builder.images() == {f"{result['name']}.tar"}
+
+
+def test_the_build_gets_the_options_and_does_not_depend_on_the_time(builder):
+    builder.run(packages=["b", "a"], suite="forky", apt_proxy="http://cache.example:3142")
+    build, pack = builder.commands.calls
+    assert {"--include=a,b", "forky", '--aptopt=Acquire::http::Proxy "http://cache.example:3142"'} <= set(build.argv)
+    assert build.options["environ_update"] == {"SOURCE_DATE_EPOCH": "0"}
+    assert (build.timeout, pack.timeout) == (3600, 3600)
+
+
+def test_without_xen_in_the_root_there_is_none_in_the_image(builder):
+    builder.boot = KERNEL
+    result = builder.run(kind="storage")
+    assert result["name"].startswith("storage-")
+    assert result["sizes"].keys() == {"vmlinuz", "initrd", "root.squashfs", "packages.txt"}
+
+
+@pytest.mark.parametrize("check_mode", [False, True], ids=["real", "check"])
+def test_a_second_run_changes_nothing_and_runs_nothing(builder, check_mode):
+    first = builder.run()
+    builder.commands.calls.clear()
+    second = builder.run(check_mode=check_mode)
+    assert not second["changed"]
+    assert {key: second[key] for key in ("name", "archive", "sizes")} == {key: first[key] for key in ("name", "archive", "sizes")}
+    assert second["diff"]["before"] == second["diff"]["after"]
+    assert builder.commands.calls == []
+
+
+@pytest.mark.parametrize(
+    ("options", "anew"),
+    [
+        pytest.param({"packages": ["linux-image-amd64"]}, True, id="packages"),
+        pytest.param({"kind": "storage"}, True, id="kind"),
+        pytest.param({"suite": "forky"}, True, id="suite"),
+        pytest.param({"mirror": {**MIRROR, "main": "http://other.example/debian"}}, True, id="mirror"),
+        pytest.param({"packages": ["openssh-server", "linux-image-amd64"]}, False, id="order-of-packages"),
+        pytest.param({"apt_proxy": "http://cache.example:3142"}, False, id="proxy"),
+    ],
+)
+def test_other_inputs_are_built_anew(builder, options, anew):
+    builder.run()
+    builder.commands.calls.clear()
+    builder.root = "root 2"
+    assert builder.run(**options)["changed"] is anew
+    assert bool(builder.commands.calls) is anew
+
+
+@pytest.mark.parametrize("change", ["contents", "permissions", "new file"])
+def test_another_overlay_is_built_anew(builder, change):
+    builder.run()
+    if change == "contents":
+        (builder.overlay / "hook").write_text("two")
+    elif change == "permissions":
+        (builder.overlay / "hook").chmod(0o755)
+    else:
+        (builder.overlay / "more").touch()
+    assert builder.run(check_mode=True)["changed"]
+
+
+def test_inputs_that_gave_the_same_image_share_it(builder):
+    name = builder.run()["name"]
+    assert builder.run(packages=["another"])["name"] == name
+    assert builder.images() == {f"{name}.tar"}
+
+
+def test_an_image_that_was_removed_is_built_again(builder):
+    first = builder.run()
+    archive = Path(first["archive"])
+    before = archive.read_bytes()
+    archive.unlink()
+    second = builder.run()
+    assert second["changed"]
+    assert second["archive"] == first["archive"]
+    assert archive.read_bytes() == before
+
+
+def test_refresh_with_newer_packages_makes_another_image_and_keeps_the_old(builder):
+    old = builder.run()["name"]
+    builder.root = "root 2"
+    result = builder.run(refresh=True)
+    assert result["changed"]
+    assert result["diff"] == {"before": f"{old}\n", "after": f"{result['name']}\n"}
+    assert builder.images() == {f"{old}.tar", f"{result['name']}.tar"}
+    assert builder.run()["name"] == result["name"]
+
+
+def test_refresh_without_newer_packages_changes_nothing(builder):
+    name = builder.run()["name"]
+    result = builder.run(refresh=True)
+    assert builder.commands.programs == ["mmdebstrap", "mksquashfs"] * 2
+    assert not result["changed"]
+    assert builder.images() == {f"{name}.tar"}
+
+
+def test_refresh_in_check_mode_builds_nothing_and_knows_no_name(builder):
+    old = builder.run()["name"]
+    builder.commands.calls.clear()
+    result = builder.run(refresh=True, check_mode=True)
+    assert result["changed"]
+    assert result["name"] == ""
+    assert result["diff"] == {"before": f"{old}\n", "after": "to be built\n"}
+    assert builder.commands.calls == []
+
+
+@pytest.mark.parametrize("program", ["mmdebstrap", "mksquashfs"])
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        pytest.param((25, "", "I: working\nE: no space left\n"), "exit code 25: E: no space left", id="fails"),
+        pytest.param((127, "", "timeout: failed to run command"), "exit code 127: timeout: failed to run command", id="missing"),
+        pytest.param((124, "", ""), "not finished after 3600 s", id="too-long"),
+    ],
+)
+def test_a_program_that_fails_is_named_and_leaves_nothing(builder, program, answer, reason):
+    builder.commands.answer(program, with_=answer)
+    result = builder.run()
+    assert result["failed"]
+    assert result["msg"].startswith(f"cannot build the xen image: {program} ")
+    assert result["msg"].endswith(reason)
+    assert (result["rc"], result["stderr"]) == (answer[0], answer[2])
+    assert result["cmd"][0] == program
+    assert builder.images() == set()
+    assert builder.run(check_mode=True)["changed"]
+
+
+@pytest.mark.parametrize(
+    ("boot", "message"),
+    [
+        pytest.param({**KERNEL, "vmlinuz-6.1": b""}, "more than one vmlinuz in /boot: vmlinuz-6.1, vmlinuz-6.12-amd64", id="two-kernels"),
+        pytest.param({**KERNEL, **XEN, "xen-4.17.gz": b""}, "more than one xen.gz in /boot: xen-4.17.gz, xen-4.20-amd64.gz", id="two-xens"),
+        pytest.param({}, "no vmlinuz and no initrd in /boot", id="no-kernel"),
+        pytest.param({**KERNEL, "xen-4.20-amd64.gz": b"no gzip"}, "Not a gzipped file", id="damaged-xen"),
+    ],
+)
+def test_a_root_without_exactly_one_kernel_is_no_image(builder, boot, message):
+    builder.boot = boot
+    result = builder.run()
+    assert result["failed"]
+    assert result["msg"].startswith("cannot build the xen image: ")
+    assert message in result["msg"]
+    assert builder.images() == set()
+
+
+def test_a_failed_refresh_leaves_the_old_image_in_use(builder):
+    name = builder.run()["name"]
+    builder.commands.answer("mksquashfs", with_=(1, "", "E: no space"))
+    assert builder.run(refresh=True)["failed"]
+    result = builder.run()
+    assert not result["changed"]
+    assert result["name"] == name
+
+
+@pytest.mark.parametrize("option", ["kind", "packages", "overlay", "mirror"])
+def test_a_missing_option_is_named(builder, option):
+    result = builder.run(without=option)
+    assert result["failed"]
+    assert option in result["msg"]
+    assert builder.commands.calls == []
+
+
+def test_a_mirror_without_its_security_archive_is_refused(builder):
+    result = builder.run(mirror={"main": MIRROR["main"]})
+    assert result["failed"]
+    assert "security found in mirror" in result["msg"]
