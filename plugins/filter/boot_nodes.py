@@ -8,6 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ansible.errors import AnsibleFilterError
+
+from ..module_utils._names import normal_mac
+
 DOCUMENTATION = r"""
 name: boot_nodes
 short_description: List all machines that boot from the ConfigNode
@@ -42,14 +46,23 @@ _value:
 """
 
 
+def _mac(name: str, host: Mapping[str, Any], variable: str) -> str:
+    value = host.get(variable) or ""
+    if isinstance(value, int):
+        raise AnsibleFilterError(f"{variable} of {name} is the number {value}: YAML needs quotes here, as in '52:54:00:12:34:56'")
+    return normal_mac(str(value))
+
+
 def _common(name: str, host: Mapping[str, Any]) -> dict[str, Any]:
+    if not host.get("node_mac"):
+        raise AnsibleFilterError(f"node_mac of {name} is missing; write it as '52:54:00:12:34:56'")
     return {
         "name": name,
-        "mac": str(host["node_mac"]).lower().replace("-", ":"),
-        "address": host.get("node_address", ""),
-        "image": host.get("node_image_pin", ""),
-        "storage_mac": str(host.get("node_storage_mac", "")).lower().replace("-", ":"),
-        "authorized_keys": host.get("node_authorized_keys", []),
+        "mac": _mac(name, host, "node_mac"),
+        "address": host.get("node_address") or "",
+        "image": host.get("node_image_pin") or "",
+        "storage_mac": _mac(name, host, "node_storage_mac"),
+        "authorized_keys": host.get("node_authorized_keys") or [],
     }
 
 
@@ -64,7 +77,7 @@ def _hardware_node(name: str, host: Mapping[str, Any]) -> dict[str, Any]:
         "image_kind": "xen",
         "root": host.get("hardware_node_root", "ram"),
         "dom0_memory": host.get("hardware_node_dom0_memory", 1024),
-        "instance_mac": str(host.get("node_instance_mac", "")).lower().replace("-", ":"),
+        "instance_mac": _mac(name, host, "node_instance_mac"),
     }
 
 

@@ -6,36 +6,53 @@ from __future__ import annotations
 import json
 import os
 import uuid
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Interface
 from typing import Any
 
 from . import _addresses, _boot_files, _identity, _names, _personality
 
 NOT_PUBLISHED = _boot_files.Image(name="image-0000000000000000", root_sha256="0" * 64, has_xen=True)
+# Less than this and dom0 does not come up, whatever the machine.
+LEAST_DOM0_MEMORY = 512
 
 
 class BadInputError(ValueError):
     """Something in the module's options or in what it reads is wrong."""
 
 
-def check_nodes(nodes: list[dict[str, Any]]) -> None:
+def check_nodes(nodes: list[dict[str, Any]], has_storage_network: bool = True) -> None:
     """Refuse what must not reach a file name or a template."""
-    seen: dict[str, str] = {}
+    owners: dict[str, str] = {}
     for node in nodes:
-        if not _names.matches(_names.HOST, node["name"]):
-            raise BadInputError(f"node name {node['name']!r}: use lower-case letters, digits and inner hyphens, such as hn1")
-        for option in ("mac", "storage_mac", "instance_mac"):
-            if (node[option] or option == "mac") and not _names.matches(_names.MAC, node[option]):
-                raise BadInputError(f"{option} {node[option]!r} of {node['name']}: write it as 52:54:00:12:34:56")
+        name = node["name"]
+        if not _names.matches(_names.HOST, name) or name in _names.RESERVED_HOSTS:
+            raise BadInputError(f"node name {name!r}: use lower-case letters, digits and inner hyphens, such as hn1")
+        _check_macs(node, owners, has_storage_network)
+        if name in owners:
+            raise BadInputError(f"two nodes are called {name}; give each a name of its own")
+        owners[name] = name
         if node["image"] and not _names.matches(_names.IMAGE, node["image"]):
-            raise BadInputError(f"image {node['image']!r} of {node['name']}: use a published name such as xen-0123456789abcdef")
+            raise BadInputError(f"image {node['image']!r} of {name}: use a published name such as xen-0123456789abcdef")
+        if node["role"] == "hardware" and node["dom0_memory"] < LEAST_DOM0_MEMORY:
+            raise BadInputError(f"dom0_memory {node['dom0_memory']} of {name}: give dom0 at least {LEAST_DOM0_MEMORY} MiB, such as 1024")
         for key in node["authorized_keys"]:
             if "\n" in key.strip():
-                raise BadInputError(f"authorized_keys of {node['name']}: one key a line, found a line break inside a key")
-        for unique in (node["name"], node["mac"]):
-            if unique in seen:
-                raise BadInputError(f"{unique} belongs to both {seen[unique]} and {node['name']}")
-            seen[unique] = node["name"]
+                raise BadInputError(f"authorized_keys of {name}: one key a line, found a line break inside a key")
+
+
+def _check_macs(node: dict[str, Any], owners: dict[str, str], has_storage_network: bool) -> None:
+    name = node["name"]
+    for option in ("mac", "storage_mac", "instance_mac"):
+        mac = node[option]
+        if not mac and option != "mac":
+            continue
+        if not _names.matches(_names.MAC, mac):
+            raise BadInputError(f"{option} {mac!r} of {name}: write it as '52:54:00:12:34:56', in quotes")
+        if mac in owners:
+            raise BadInputError(f"{option} {mac} of {name} belongs to {owners[mac]} already; each card has a MAC of its own")
+        owners[mac] = name
+    if node["storage_mac"] and not has_storage_network:
+        raise BadInputError(f"{name} has a storage_mac, but there is no storage_network, such as 10.1.0.0/24")
 
 
 class Images:
@@ -44,11 +61,7 @@ class Images:
     def __init__(self, directory: str) -> None:
         self.directory = directory
         self._known: dict[str, _boot_files.Image] = {}
-        try:
-            with open(os.path.join(directory, "current.json"), encoding="utf-8") as stream:
-                self.current: dict[str, str] = json.load(stream)
-        except FileNotFoundError:
-            self.current = {}
+        self.current: dict[str, str] = _read_json(os.path.join(directory, "current.json"))
 
     def get(self, kind: str, pinned: str) -> _boot_files.Image:
         name = pinned or self.current.get(kind, "")
@@ -59,13 +72,26 @@ class Images:
         return self._known[name]
 
     def _read(self, name: str) -> _boot_files.Image:
-        try:
-            with open(os.path.join(self.directory, name, "manifest.json"), encoding="utf-8") as stream:
-                files = json.load(stream)["files"]
-        except FileNotFoundError as error:
-            published = sorted(entry for entry in os.listdir(self.directory) if _names.matches(_names.IMAGE, entry))
-            raise BadInputError(f"image {name} is not published here; published are: {', '.join(published) or 'none'}") from error
+        manifest = _read_json(os.path.join(self.directory, name, "manifest.json"))
+        if not manifest:
+            raise BadInputError(f"image {name} is not published here; published are: {', '.join(self.published()) or 'none'}")
+        files = manifest["files"]
         return _boot_files.Image(name, files["root.squashfs"]["sha256"], "xen" in files)
+
+    def published(self) -> list[str]:
+        entries = os.listdir(self.directory) if os.path.isdir(self.directory) else []
+        return sorted(entry for entry in entries if _names.matches(_names.IMAGE, entry))
+
+
+def _read_json(path: str) -> dict[str, Any]:
+    """Return what a JSON file holds, or nothing where there is no file."""
+    try:
+        with open(path, encoding="utf-8") as stream:
+            return json.load(stream)
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise BadInputError(f"{path} is damaged: {error}; restore it from a backup") from error
 
 
 class BootTree:
@@ -74,30 +100,23 @@ class BootTree:
     def __init__(self, params: dict[str, Any], check_mode: bool) -> None:
         self.params = params
         self.check_mode = check_mode
+        self.network = _addresses.parse_network(params["network"], "network")
+        self.storage_network = _addresses.parse_network(params["storage_network"], "storage_network") if params["storage_network"] else None
+        _addresses.parse_host(params["server"], self.network, "server")
+        check_nodes(params["nodes"], self.storage_network is not None)
         self.images = Images(os.path.join(params["directory"], "images"))
         self.records_path = os.path.join(params["state_directory"], "nodes.json")
-        self.records = self._read_records()
-        self.network = IPv4Network(params["network"])
-        self.storage_network = IPv4Network(params["storage_network"]) if params["storage_network"] else None
+        self.records: dict[str, dict[str, Any]] = _read_json(self.records_path)
         self.addresses = self._addresses()
 
-    def _read_records(self) -> dict[str, dict[str, Any]]:
-        try:
-            with open(self.records_path, encoding="utf-8") as stream:
-                return json.load(stream)
-        except FileNotFoundError:
-            return {}
-
     def _addresses(self) -> dict[str, str]:
-        for node in self.params["nodes"]:
-            if node["address"] and IPv4Address(node["address"]) not in self.network:
-                raise BadInputError(f"address {node['address']} of {node['name']} is outside the boot network {self.network}")
+        taken = dict.fromkeys(self.params["taken"], "another machine")
         return _addresses.allocate(
             [(node["name"], node["address"]) for node in self.params["nodes"]],
-            {name: record["address"] for name, record in self.records.items()},
+            {name: record["addresses"] for name, record in self.records.items()},
             self.params["address_range"],
             self.network,
-            [self.params["server"], *self.params["taken"]],
+            {**taken, self.params["server"]: "the ConfigNode"},
         )
 
     def render(self) -> tuple[dict[str, dict[str, bytes]], dict[str, dict[str, Any]]]:
@@ -136,35 +155,38 @@ class BootTree:
     def _new_records(self, nodes: list[_boot_files.Node]) -> dict[str, dict[str, Any]]:
         """Return the records with what these nodes need added; nothing that is recorded is dropped."""
         records = {name: dict(record) for name, record in self.records.items()}
-        ca_key = ""
+        ca_key = self._ca_key()
+        ca = _identity.public_half(ca_key, os.path.join(self.params["state_directory"], "ca"))
         for node in nodes:
-            record = records.setdefault(node.name, {})
-            record["address"] = str(node.address.ip)
+            record = records.setdefault(node.name, {"addresses": []})
+            address = str(node.address.ip)
+            if record["addresses"][-1:] != [address]:
+                record["addresses"] = [*(former for former in record["addresses"] if former != address), address]
             record.setdefault("machine_id", uuid.uuid4().hex)
             if "host_key" not in record:
                 record["host_key"] = _identity.new_host_key()
-            principals = [node.name, str(node.address.ip)]
-            if record.get("principals") != principals:
-                ca_key = ca_key or self._ca_key()
-                record["certificate"] = _identity.certify(record["host_key"], ca_key, principals)
-                record["principals"] = principals
+            certified = {"principals": [node.name, address], "ca": ca}
+            if record.get("certified") != certified:
+                record["certificate"] = _identity.certify(record["host_key"], ca_key, certified["principals"])
+                record["certified"] = certified
         return records
 
     def _ca_key(self) -> str:
+        path = os.path.join(self.params["state_directory"], "ca")
         try:
-            with open(os.path.join(self.params["state_directory"], "ca"), encoding="utf-8") as stream:
+            with open(path, encoding="utf-8") as stream:
                 return stream.read()
-        except FileNotFoundError:
+        except FileNotFoundError as error:
             if self.check_mode:
                 return _identity.new_host_key()
-            raise
+            raise BadInputError(f"there is no SSH CA {path}: run playbooks/config_nodes.yml first, or restore it") from error
 
 
 def personality(node: _boot_files.Node, record: dict[str, Any]) -> bytes:
     identity = _personality.Identity(
         machine_id=record["machine_id"],
         host_key=record["host_key"],
-        host_public_key=_identity.public_half(record["host_key"]),
+        host_public_key=_identity.public_half(record["host_key"], f"host key of {node.name}"),
         host_certificate=record["certificate"],
     )
     return _personality.pack(_personality.personality_files(node, identity))

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import shlex
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -41,12 +42,11 @@ def file_sha256(path: str | os.PathLike[str]) -> str:
 
 
 def overlay_digest(directory: str) -> str:
-    """Return one digest of all files below a directory: paths, permissions and contents."""
+    """Return one digest of all that is below a directory: paths, permissions and contents."""
     digest = hashlib.sha256()
     for path in sorted(Path(directory).rglob("*")):
-        if path.is_file() and not path.is_symlink():
-            entry = f"{path.relative_to(directory)} {path.stat().st_mode & 0o777:o} {file_sha256(path)}\n"
-            digest.update(entry.encode())
+        contents = os.readlink(path) if path.is_symlink() else file_sha256(path) if path.is_file() else ""
+        digest.update(f"{path.relative_to(directory)} {path.lstat().st_mode:o} {contents}\n".encode())
     return digest.hexdigest()
 
 
@@ -109,16 +109,18 @@ def mmdebstrap_argv(root: str, boot: str, params: dict[str, Any]) -> list[str]:
         "--variant=minbase",
         "--mode=root",
         "--format=directory",
+        # The overlay may bring configuration that a package has too.
+        "--dpkgopt=force-confold",
         f"--include={','.join(sorted(params['packages']))}",
         '--aptopt=APT::Install-Recommends "false"',
         *([f'--aptopt=Acquire::http::Proxy "{params["apt_proxy"]}"'] if params["apt_proxy"] else []),
         *(f"--dpkgopt=path-exclude={path}" for path in EXCLUDED_PATHS),
         # Before the kernel is installed, so that the one initramfs that is made has our hook.
-        f'--essential-hook=cp -R --preserve=mode {params["overlay"]}/. "$1"/',
+        f'--essential-hook=cp -R --no-dereference --preserve=mode {shlex.quote(params["overlay"])}/. "$1"/',
         '--customize-hook=chroot "$1" systemctl enable --quiet bareroot-ready systemd-journal-upload',
-        f'--customize-hook=chroot "$1" dpkg-query --show --showformat="\\${{Package}} \\${{Version}}\\n" >{boot}/packages.txt',
+        f'--customize-hook=chroot "$1" dpkg-query --show --showformat="\\${{Package}} \\${{Version}}\\n" >{shlex.quote(boot)}/packages.txt',
         '--customize-hook=rm -f "$1"/etc/ssh/ssh_host_* "$1"/etc/machine-id "$1"/etc/hostname "$1"/etc/resolv.conf',
-        f'--customize-hook=mv "$1"/boot/* {boot}/',
+        f'--customize-hook=mv "$1"/boot/* {shlex.quote(boot)}/',
         '--customize-hook=rm -rf "$1"/vmlinuz* "$1"/initrd.img*',
         params["suite"],
         root,

@@ -5,10 +5,13 @@ from __future__ import annotations
 
 import re
 
-HOST = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+# A letter first: dnsmasq reads numbers as lease times.
+HOST = re.compile(r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?")
+# Words that dnsmasq or the nodes' own hosts file take for something else.
+RESERVED_HOSTS = frozenset({"confignode", "ignore", "infinite", "localhost"})
 MAC = re.compile(r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}")
 IMAGE = re.compile(r"[a-z]+-[0-9a-f]{16}")
-DIGEST = re.compile(r"[0-9a-f]{64}")
+KIND = re.compile(r"[a-z]+")
 
 
 def matches(pattern: re.Pattern[str], value: object) -> bool:

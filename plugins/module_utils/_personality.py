@@ -92,10 +92,13 @@ def _directories(files: dict[str, tuple[int, str]]) -> set[str]:
 
 def listing(data: bytes) -> str:
     """Describe a packed personality without showing what is in its files."""
-    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
-        lines = []
-        for entry in tar.getmembers():
-            stream = tar.extractfile(entry)
-            if stream is not None:
-                lines.append(f"{entry.mode:o} {entry.name} sha256:{hashlib.sha256(stream.read()).hexdigest()[:16]}\n")
-        return "".join(lines)
+    try:
+        with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+            files = [(entry, tar.extractfile(entry)) for entry in tar.getmembers()]
+            return "".join(f"{entry.mode:o} {entry.name} {_digest(stream.read())}\n" for entry, stream in files if stream)
+    except tarfile.TarError:
+        return f"damaged, {_digest(data)}\n"
+
+
+def _digest(data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()[:16]}"

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
-TIMED_OUT = 124  # coreutils timeout(1)
+# Exit codes of coreutils timeout(1); the second when the program did not heed the first signal.
+TIMED_OUT = 124
+KILLED = 137
 
 
 class RunError(Exception):
@@ -29,9 +31,10 @@ class Runner:
 
     def run(self, argv: list[str], timeout: int = 60, accept: tuple[int, ...] = (0,), **options: Any) -> str:
         """Return standard output; raise RunError when the exit code is not in `accept` or the deadline passed."""
-        rc, out, err = self._module.run_command(["timeout", "--kill-after=5", str(timeout), *argv], **options)
-        if rc == TIMED_OUT:
-            raise RunError(argv, rc, out, err, f"not finished after {timeout} s")
+        limited = ["timeout", "--kill-after=5", str(timeout), *argv]
+        rc, out, err = self._module.run_command(limited, expand_user_and_vars=False, **options)
+        if rc in (TIMED_OUT, KILLED):
+            raise RunError(argv, rc, out, err, f"not finished after {timeout} s, or killed")
         if rc not in accept:
             last = (err.strip() or out.strip() or "no output").splitlines()[-1]
             raise RunError(argv, rc, out, err, f"exit code {rc}: {last}")

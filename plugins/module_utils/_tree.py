@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,29 +39,39 @@ def _shown(data: bytes | None) -> str:
         return f"{len(data or b'')} bytes that are not text\n"
 
 
-def compare(directory: str, wanted: dict[str, bytes]) -> list[Change]:
-    """Return what must change in `directory`, whose other files are to go. Paths are relative, without subdirectories."""
-    try:
-        present = {entry.name for entry in os.scandir(directory) if entry.is_file(follow_symlinks=False)}
-    except FileNotFoundError:
-        present = set()
-    changes = []
-    for name in sorted({*present, *wanted}):
-        before = Path(directory, name).read_bytes() if name in present else None
-        after = wanted.get(name)
-        if before != after:
-            changes.append(Change(name, before, after))
-    return changes
+@dataclass(frozen=True)
+class Target:
+    """A directory whose files are all ours, each with `mode` and, unless -1, the group with that number."""
 
+    directory: str
+    mode: int
+    group: int = -1
 
-def apply(directory: str, changes: list[Change], mode: int, group: int = -1) -> None:
-    """Carry changes out. Files get `mode` and, unless -1, the group with that number."""
-    os.makedirs(directory, exist_ok=True)
-    for change in changes:
-        if change.after is None:
-            os.unlink(os.path.join(directory, change.path))
-        else:
-            write(os.path.join(directory, change.path), change.after, mode, group)
+    def compare(self, wanted: dict[str, bytes]) -> list[Change]:
+        """Return what must change; files that are not wanted are to go. Names have no subdirectories."""
+        present = {}
+        if os.path.isdir(self.directory):
+            present = {entry.name: entry for entry in os.scandir(self.directory) if not entry.is_dir(follow_symlinks=False)}
+        changes = []
+        for name in sorted({*present, *wanted}):
+            before = read(os.path.join(self.directory, name))
+            if before != wanted.get(name) or (name in present and name in wanted and not self._is_regular(present[name])):
+                changes.append(Change(name, before, wanted.get(name)))
+        return changes
+
+    def _is_regular(self, entry: os.DirEntry[str]) -> bool:
+        status = entry.stat(follow_symlinks=False)
+        return stat.S_ISREG(status.st_mode) and stat.S_IMODE(status.st_mode) == self.mode and self.group in (-1, status.st_gid)
+
+    def apply(self, changes: list[Change]) -> None:
+        """Carry changes out."""
+        os.makedirs(self.directory, exist_ok=True)
+        for change in changes:
+            path = os.path.join(self.directory, change.path)
+            if change.after is None:
+                os.unlink(path)
+            else:
+                write(path, change.after, self.mode, self.group)
 
 
 def write(path: str, data: bytes, mode: int, group: int = -1) -> None:
@@ -81,4 +92,8 @@ def link(target: str, path: str) -> None:
     """Make `path` a symbolic link at once, whatever file was there."""
     temporary = f"{path}.new-{os.getpid()}"
     os.symlink(target, temporary)
-    os.replace(temporary, path)
+    try:
+        os.replace(temporary, path)
+    except OSError:
+        os.unlink(temporary)
+        raise

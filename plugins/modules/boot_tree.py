@@ -158,39 +158,45 @@ from ..module_utils import _boot_tree, _identity, _personality, _tree
 
 
 def diff_of(directory: str, change: _tree.Change) -> dict[str, str]:
-    if change.path.endswith(".tar"):
+    if directory == "personality":
         before, after = (data and _personality.listing(data).encode() for data in (change.before, change.after))
         change = _tree.Change(change.path, before, after)
     return _tree.text_diff(change, f"{directory}/{change.path}")
 
 
+def reader_group(name: str, check_mode: bool) -> int:
+    """Return the group's number, or -1 in check mode when its package is not there yet."""
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError as error:
+        if check_mode:
+            return -1
+        raise ValueError(f"reader_group {name!r} does not exist here: install the web server, or name its group") from error
+
+
 def run(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
-    _boot_tree.check_nodes(params["nodes"])
     tree = _boot_tree.BootTree(params, module.check_mode)
     files, records = tree.render()
-    plan = [
-        ("boot", os.path.join(params["directory"], "boot"), 0o644),
-        ("personality", os.path.join(params["directory"], "personality"), 0o640),
-        ("dhcp", os.path.join(params["state_directory"], "dhcp"), 0o644),
+    readers = reader_group(params["reader_group"], module.check_mode)
+    targets = [
+        ("boot", _tree.Target(os.path.join(params["directory"], "boot"), 0o644)),
+        ("personality", _tree.Target(os.path.join(params["directory"], "personality"), 0o640, readers)),
+        ("dhcp", _tree.Target(os.path.join(params["state_directory"], "dhcp"), 0o644)),
     ]
-    changes = [(name, path, _tree.compare(path, files[name]), mode) for name, path, mode in plan]
+    changes = [(name, target, target.compare(files[name])) for name, target in targets]
     if not module.check_mode:
         # Records first: a key that was served but not recorded would be lost.
         if records != tree.records:
             _tree.write(tree.records_path, json.dumps(records, indent=1, sort_keys=True).encode(), 0o600)
-        for name, path, differing, mode in changes:
-            _tree.apply(path, differing, mode, _group(params["reader_group"]) if name == "personality" else -1)
+        for _name, target, differing in changes:
+            target.apply(differing)
     return {
-        "changed": any(differing for _name, _path, differing, _mode in changes),
+        "changed": any(differing for _name, _target, differing in changes),
         "addresses": tree.addresses,
-        "files": [f"{name}/{change.path}" for name, _path, differing, _mode in changes for change in differing],
-        "diff": [diff_of(name, change) for name, _path, differing, _mode in changes for change in differing],
+        "files": [f"{name}/{change.path}" for name, _target, differing in changes for change in differing],
+        "diff": [diff_of(name, change) for name, _target, differing in changes for change in differing],
     }
-
-
-def _group(name: str) -> int:
-    return grp.getgrnam(name).gr_gid
 
 
 def main() -> None:

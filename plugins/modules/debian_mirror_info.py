@@ -46,23 +46,21 @@ security:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils._debian import INDEX_TARGETS, codename_of, mirrors
+from ..module_utils._debian import INDEX_TARGETS, mirrors
 from ..module_utils._runner import RunError, Runner
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec={}, supports_check_mode=True)
     try:
-        with open("/etc/os-release", encoding="utf-8") as release:
-            codename = codename_of(release.read())
-        found = mirrors(Runner(module).run(INDEX_TARGETS), codename)
-    except (OSError, RunError) as error:
-        module.fail_json(msg=f"cannot read apt's sources: {error}", **getattr(error, "result", {}))
+        found = mirrors(Runner(module).run(INDEX_TARGETS))
+    except RunError as error:
+        module.fail_json(msg=f"cannot read apt's sources: {error}", **error.result)
     missing = [kind for kind in ("main", "security") if kind not in found]
     if missing:
         module.fail_json(
-            msg=f"apt on this machine uses no Debian {codename} archive for: {', '.join(missing)}. "
-            "Give the addresses in node_image_mirror, for example "
+            msg=f"apt on this machine knows no Debian archive for: {', '.join(missing)}. Run apt-get update, or "
+            "give the addresses in node_image_mirror, for example "
             "{'main': 'http://mirror.example/debian', 'security': 'http://mirror.example/debian-security'}"
         )
     module.exit_json(changed=False, **found)

@@ -106,10 +106,18 @@ import tempfile
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import _image
+from ..module_utils import _image, _names
 from ..module_utils._runner import RunError, Runner
 
 BUILD_TIMEOUT = 3600
+
+
+def check(params: dict) -> None:
+    """Refuse what must not reach a file name or a copy of everything."""
+    if not _names.matches(_names.KIND, params["kind"]):
+        raise ValueError(f"kind {params['kind']!r}: use lower-case letters, such as xen")
+    if not params["overlay"] or not os.path.isdir(params["overlay"]):
+        raise ValueError(f"overlay {params['overlay']!r} is not a directory; give one such as /var/cache/bareroot/overlay/xen")
 
 
 class NodeImage:
@@ -132,7 +140,7 @@ class NodeImage:
                 name = stream.read().strip()
         except FileNotFoundError:
             return ""
-        return name if os.path.isfile(self.archive(name)) else ""
+        return name if self.sizes(name) else ""
 
     def archive(self, name: str) -> str:
         return os.path.join(self.images, f"{name}.tar") if name else ""
@@ -140,8 +148,12 @@ class NodeImage:
     def sizes(self, name: str) -> dict[str, int]:
         if not name:
             return {}
-        with tarfile.open(self.archive(name)) as tar:
-            return _image.sizes(tar.extractfile(f"{name}/{_image.MANIFEST}").read())
+        try:
+            with tarfile.open(self.archive(name)) as tar:
+                return _image.sizes(tar.extractfile(f"{name}/{_image.MANIFEST}").read())
+        except (FileNotFoundError, KeyError, tarfile.TarError):
+            # Not there, or damaged: it is built again.
+            return {}
 
     def build(self) -> str:
         os.makedirs(self.images, exist_ok=True)
@@ -199,20 +211,16 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    image = NodeImage(module)
-    before = image.built()
-    name = before
-    changed = not before or module.params["refresh"]
-    if changed and not module.check_mode:
-        try:
-            name = image.build()
-        except (RunError, ValueError, OSError) as error:
-            module.fail_json(msg=f"cannot build the {module.params['kind']} image: {error}", **getattr(error, "result", {}))
-        changed = name != before
-    elif changed:
-        name = ""
+    try:
+        check(module.params)
+        image = NodeImage(module)
+        before = image.built()
+        stale = not before or module.params["refresh"]
+        name = image.build() if stale and not module.check_mode else "" if stale else before
+    except (RunError, ValueError, OSError, EOFError) as error:
+        module.fail_json(msg=f"cannot build the {module.params['kind']} image: {error}", **getattr(error, "result", {}))
     module.exit_json(
-        changed=changed,
+        changed=name != before,
         name=name,
         archive=image.archive(name),
         sizes=image.sizes(name),

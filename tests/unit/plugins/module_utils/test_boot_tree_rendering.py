@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import tarfile
@@ -40,12 +41,16 @@ PERSONALITY = {
 }
 
 
+def digest(image, file):
+    return hashlib.sha256(f"{image} {file}".encode()).hexdigest()
+
+
 @pytest.fixture(scope="module")
 def params(tmp_path_factory):
     base = tmp_path_factory.mktemp("confignode")
     for name, files in ((XEN, ["root.squashfs", "vmlinuz", "initrd", "xen", "xen.efi"]), (STORAGE, ["root.squashfs", "vmlinuz", "initrd"])):
         (base / "images" / name).mkdir(parents=True)
-        manifest = {"name": name, "files": {file: {"sha256": "a" * 64, "size": 1} for file in files}}
+        manifest = {"name": name, "files": {file: {"sha256": digest(name, file), "size": 1} for file in files}}
         (base / "images" / name / "manifest.json").write_text(json.dumps(manifest))
     (base / "images" / "current.json").write_text(json.dumps({"xen": XEN, "storage": STORAGE}))
     (base / "ca").write_text(_identity.new_host_key())
@@ -91,6 +96,21 @@ def test_a_node_has_these_files(node, boot, params):
         "dhcp": {"hosts"},
     }
     assert set(personality(files["personality"]["10.0.0.2.tar"])) == PERSONALITY
+
+
+@pytest.mark.parametrize(
+    ("node", "image"),
+    [
+        pytest.param({}, XEN, id="newest"),
+        pytest.param({"image_kind": "storage"}, STORAGE, id="newest-of-its-kind"),
+        pytest.param({"image": STORAGE}, STORAGE, id="pinned"),
+    ],
+)
+def test_a_node_boots_its_image_and_checks_the_root_of_that_image(node, image, params):
+    files, _records = render(params, node)
+    words = files["boot"]["52-54-00-00-00-01.ipxe"].decode().split()
+    assert f"bareroot.image={image}" in words
+    assert f"bareroot.digest={digest(image, 'root.squashfs')}" in words
 
 
 def test_no_nodes_leave_an_empty_hosts_file_and_no_records(params):
