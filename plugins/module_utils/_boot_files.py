@@ -13,7 +13,10 @@ class Image:
 
     name: str
     root_sha256: str
+    root_size: int
     has_xen: bool
+    # Under which StorageNodes export it, "shelf.slot"; empty where none does.
+    aoe: str = ""
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,9 @@ class Node:
     dom0_memory: int = 0
     storage_mac: str = ""
     storage_address: IPv4Interface | None = None
+    storage_mtu: int = 1500
+    # The StorageNode that exports root images by NFS.
+    nfs_server: str = ""
     instance_mac: str = ""
     authorized_keys: tuple[str, ...] = field(default=())
 
@@ -46,11 +52,12 @@ def dhcp_host(node: Node) -> str:
 
 def linux_arguments(node: Node) -> str:
     """Return the kernel command line that scripts/bareroot of the initramfs reads."""
+    sources = {"ram": "", "aoe": f"bareroot.aoe={node.image.aoe} ", "nfs": f"bareroot.nfs={node.nfs_server} "}
     consoles = "console=hvc0" if node.image.has_xen else "console=tty0 console=ttyS0,115200"
     return (
         f"boot=bareroot bareroot.nic={node.mac} bareroot.address={node.address} bareroot.server={node.server} "
         f"bareroot.image={node.image.name} bareroot.digest={node.image.root_sha256} bareroot.root={node.root} "
-        f"{consoles} panic=30"
+        f"{sources[node.root]}{consoles} panic=30"
     )
 
 

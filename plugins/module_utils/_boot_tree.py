@@ -11,7 +11,10 @@ from typing import Any
 
 from . import _addresses, _boot_files, _identity, _names, _personality
 
-NOT_PUBLISHED = _boot_files.Image(name="image-0000000000000000", root_sha256="0" * 64, has_xen=True)
+NOT_PUBLISHED = _boot_files.Image(name="image-0000000000000000", root_sha256="0" * 64, root_size=0, has_xen=True)
+# AoE addresses of root images: shelves from here on, 255 slots each.
+IMAGE_SHELF = 1000
+SLOTS = 255
 # Less than this and dom0 does not come up, whatever the machine.
 LEAST_DOM0_MEMORY = 512
 
@@ -31,6 +34,8 @@ def check_nodes(nodes: list[dict[str, Any]], has_storage_network: bool = True) -
         if name in owners:
             raise BadInputError(f"two nodes are called {name}; give each a name of its own")
         owners[name] = name
+        if node["root"] != "ram" and not any(other["role"] == "storage" for other in nodes):
+            raise BadInputError(f"root {node['root']} of {name} needs a StorageNode, and storage_nodes is empty; use ram")
         if node["image"] and not _names.matches(_names.IMAGE, node["image"]):
             raise BadInputError(f"image {node['image']!r} of {name}: use a published name such as xen-0123456789abcdef")
         if node["role"] == "hardware" and node["dom0_memory"] < LEAST_DOM0_MEMORY:
@@ -58,8 +63,9 @@ def _check_macs(node: dict[str, Any], owners: dict[str, str], has_storage_networ
 class Images:
     """The images that this ConfigNode has published."""
 
-    def __init__(self, directory: str) -> None:
+    def __init__(self, directory: str, exports: dict[str, str]) -> None:
         self.directory = directory
+        self.exports = exports
         self._known: dict[str, _boot_files.Image] = {}
         self.current: dict[str, str] = _read_json(os.path.join(directory, "current.json"))
 
@@ -76,7 +82,15 @@ class Images:
         if not manifest:
             raise BadInputError(f"image {name} is not published here; published are: {', '.join(self.published()) or 'none'}")
         files = manifest["files"]
-        return _boot_files.Image(name, files["root.squashfs"]["sha256"], "xen" in files)
+        root = files["root.squashfs"]
+        return _boot_files.Image(name, root["sha256"], root["size"], "xen" in files, self.exports.get(name, ""))
+
+    def export(self, names: list[str]) -> None:
+        """Give each of these images a shelf.slot, for ever: one never belongs to two images."""
+        for name in names:
+            if name and name not in self.exports:
+                number = len(self.exports)
+                self.exports[name] = f"{IMAGE_SHELF + number // SLOTS}.{number % SLOTS}"
 
     def published(self) -> list[str]:
         entries = os.listdir(self.directory) if os.path.isdir(self.directory) else []
@@ -104,48 +118,61 @@ class BootTree:
         self.storage_network = _addresses.parse_network(params["storage_network"], "storage_network") if params["storage_network"] else None
         _addresses.parse_host(params["server"], self.network, "server")
         check_nodes(params["nodes"], self.storage_network is not None)
-        self.images = Images(os.path.join(params["directory"], "images"))
         self.records_path = os.path.join(params["state_directory"], "nodes.json")
-        self.records: dict[str, dict[str, Any]] = _read_json(self.records_path)
+        self.records: dict[str, Any] = {"nodes": {}, "exports": {}, **_read_json(self.records_path)}
+        self.images = Images(os.path.join(params["directory"], "images"), dict(self.records["exports"]))
         self.addresses = self._addresses()
 
     def _addresses(self) -> dict[str, str]:
         taken = dict.fromkeys(self.params["taken"], "another machine")
         return _addresses.allocate(
             [(node["name"], node["address"]) for node in self.params["nodes"]],
-            {name: record["addresses"] for name, record in self.records.items()},
+            {name: record["addresses"] for name, record in self.records["nodes"].items()},
             self.params["address_range"],
             self.network,
             {**taken, self.params["server"]: "the ConfigNode"},
         )
 
-    def render(self) -> tuple[dict[str, dict[str, bytes]], dict[str, dict[str, Any]]]:
+    def render(self) -> tuple[dict[str, dict[str, bytes]], dict[str, Any]]:
         """Return {directory: {file name: contents}} and the records that go with it."""
-        nodes = [self._node(options) for options in self.params["nodes"]]
-        records = self._new_records(nodes)
-        personalities = {f"{node.address.ip}.tar": personality(node, records[node.name]) for node in nodes}
+        options = self.params["nodes"]
+        if any(node["role"] == "storage" for node in options):
+            kinds = [node for node in options if node["role"] == "hardware"]
+            self.images.export([node["image"] or self.images.current.get(node["image_kind"], "") for node in kinds])
+        nodes = [self._node(node) for node in options]
+        records = {"nodes": self._new_records(nodes), "exports": self.images.exports}
+        personalities = {f"{node.address.ip}.tar": personality(node, records["nodes"][node.name]) for node in nodes}
         hosts = "".join(f"{_boot_files.dhcp_host(node)}\n" for node in nodes).encode()
         return {"boot": boot_directory(nodes), "personality": personalities, "dhcp": {"hosts": hosts}}, records
 
     def _node(self, options: dict[str, Any]) -> _boot_files.Node:
-        address = self.addresses[options["name"]]
-        storage_address = None
-        if options["storage_mac"] and self.storage_network:
-            storage_address = _addresses.same_host(address, self.network, self.storage_network)
         return _boot_files.Node(
             name=options["name"],
             role=options["role"],
             mac=options["mac"],
-            address=IPv4Interface((address, self.network.prefixlen)),
+            address=IPv4Interface((self.addresses[options["name"]], self.network.prefixlen)),
             server=self.params["server"],
             image=self._image(options),
             root=options["root"],
             dom0_memory=options["dom0_memory"],
             storage_mac=options["storage_mac"],
-            storage_address=storage_address,
+            storage_address=self._storage_address(options) if options["storage_mac"] else None,
+            storage_mtu=self.params["storage_mtu"],
+            nfs_server=self._nfs_server(),
             instance_mac=options["instance_mac"],
             authorized_keys=tuple(key.strip() for key in options["authorized_keys"]),
         )
+
+    def _storage_address(self, options: dict[str, Any]) -> IPv4Interface:
+        """Return a node's address on the storage network, which may be the boot network."""
+        address = self.addresses[options["name"]]
+        if options["storage_mac"] and self.storage_network:
+            return _addresses.same_host(address, self.network, self.storage_network)
+        return IPv4Interface((address, self.network.prefixlen))
+
+    def _nfs_server(self) -> str:
+        servers = [self._storage_address(node) for node in self.params["nodes"] if node["role"] == "storage"]
+        return str(servers[0].ip) if servers else ""
 
     def _image(self, options: dict[str, Any]) -> _boot_files.Image:
         if self.check_mode and not options["image"] and options["image_kind"] not in self.images.current:
@@ -154,7 +181,7 @@ class BootTree:
 
     def _new_records(self, nodes: list[_boot_files.Node]) -> dict[str, dict[str, Any]]:
         """Return the records with what these nodes need added; nothing that is recorded is dropped."""
-        records = {name: dict(record) for name, record in self.records.items()}
+        records = {name: dict(record) for name, record in self.records["nodes"].items()}
         ca_key = self._ca_key()
         ca = _identity.public_half(ca_key, os.path.join(self.params["state_directory"], "ca"))
         for node in nodes:
@@ -195,4 +222,7 @@ def personality(node: _boot_files.Node, record: dict[str, Any]) -> bytes:
 def boot_directory(nodes: list[_boot_files.Node]) -> dict[str, bytes]:
     files = {f"{node.file_stem}.ipxe": _boot_files.ipxe_script(node).encode() for node in nodes}
     files.update({f"{node.file_stem}.cfg": _boot_files.xen_cfg(node).encode() for node in nodes if node.image.has_xen})
+    exported = {node.image.name: node.image for node in nodes if node.image.aoe}
+    roots = {name: {"aoe": image.aoe, "sha256": image.root_sha256, "size": image.root_size} for name, image in exported.items()}
+    files["root-images.json"] = (json.dumps(roots, indent=1, sort_keys=True) + "\n").encode()
     return files

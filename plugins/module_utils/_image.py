@@ -116,8 +116,7 @@ def mmdebstrap_argv(root: str, boot: str, params: dict[str, Any]) -> list[str]:
         *([f'--aptopt=Acquire::http::Proxy "{params["apt_proxy"]}"'] if params["apt_proxy"] else []),
         *(f"--dpkgopt=path-exclude={path}" for path in EXCLUDED_PATHS),
         # Before the kernel is installed, so that the one initramfs that is made has our hook.
-        f'--essential-hook=cp -R --no-dereference --preserve=mode {shlex.quote(params["overlay"])}/. "$1"/',
-        '--customize-hook=chroot "$1" systemctl enable --quiet bareroot-ready systemd-journal-upload',
+        *(f'--essential-hook=cp -R --no-dereference --preserve=mode {shlex.quote(overlay)}/. "$1"/' for overlay in params["overlays"]),
         f'--customize-hook=chroot "$1" dpkg-query --show --showformat="\\${{Package}} \\${{Version}}\\n" >{shlex.quote(boot)}/packages.txt',
         '--customize-hook=rm -f "$1"/etc/ssh/ssh_host_* "$1"/etc/machine-id "$1"/etc/hostname "$1"/etc/resolv.conf',
         f'--customize-hook=mv "$1"/boot/* {shlex.quote(boot)}/',

@@ -10,6 +10,7 @@ import tarfile
 from dataclasses import dataclass
 
 from ._boot_files import Node
+from ._storage_layout import HALVES
 
 
 @dataclass(frozen=True)
@@ -38,14 +39,37 @@ def personality_files(node: Node, identity: Identity) -> dict[str, tuple[int, st
         "etc/ssh/ssh_host_ed25519_key-cert.pub": (0o644, f"{identity.host_certificate}\n"),
         "etc/systemd/timesyncd.conf.d/bareroot.conf": (0o644, f"[Time]\nNTP={node.server}\nFallbackNTP=\n"),
         "etc/systemd/journal-upload.conf.d/bareroot.conf": (0o644, f"[Upload]\nURL=http://{node.server}:19532\n"),
+        **(_storage_files(node) if node.role == "storage" else {}),
         "root/.ssh/authorized_keys": (0o600, "".join(f"{key}\n" for key in node.authorized_keys)),
     }
+
+
+def _storage_files(node: Node) -> dict[str, tuple[int, str]]:
+    """Return what only StorageNodes have: who may mount the images, and the halves."""
+    network = (node.storage_address or node.address).network
+    files = {"etc/exports.d/bareroot.exports": (0o644, f"/srv/bareroot/images {network}(ro,no_subtree_check)\n")}
+    files.update({f"etc/drbd.d/{half}.res": (0o644, _drbd_resource(half, minor, node)) for minor, half in enumerate(HALVES)})
+    return files
+
+
+def _drbd_resource(half: str, minor: int, node: Node) -> str:
+    """Return DRBD's definition of a half. It has no peer yet: a second StorageNode joins while it is in use."""
+    return (
+        f"resource {half} {{\n"
+        f"    device /dev/drbd{minor};\n"
+        f"    disk /dev/bareroot/{half};\n"
+        "    meta-disk internal;\n"
+        f"    on {node.name} {{\n"
+        f"        address {(node.storage_address or node.address).ip}:{7788 + minor};\n"
+        "    }\n"
+        "}\n"
+    )
 
 
 def _network(node: Node) -> str:
     """Return the shell variables that scripts/bareroot reads. Addresses and MACs need no quoting."""
     return (
-        f"STORAGE_MAC={node.storage_mac}\nSTORAGE_ADDRESS={node.storage_address or ''}\n"
+        f"STORAGE_MAC={node.storage_mac}\nSTORAGE_ADDRESS={node.storage_address or ''}\nSTORAGE_MTU={node.storage_mtu}\n"
         f"BRIDGE_MAC={node.instance_mac}\nBRIDGE_NAME={BRIDGE}\n"
     )
 

@@ -59,7 +59,7 @@ options:
       root:
         description: Where the root comes from.
         type: str
-        choices: [ram]
+        choices: [aoe, nfs, ram]
         default: ram
       dom0_memory:
         description: Memory of a Xen host's dom0 in MiB.
@@ -94,6 +94,10 @@ options:
     description: Storage network in CIDR notation; a node has the same host part there. Empty for none.
     type: str
     default: ""
+  storage_mtu:
+    description: MTU of the storage network, in bytes. AoE carries 16 sectors a frame at 8228 and 2 at 1500.
+    type: int
+    default: 1500
   taken:
     description: Further addresses of the boot network that are in use.
     type: list
@@ -207,7 +211,7 @@ def main() -> None:
         "address": {"type": "str", "default": ""},
         "image_kind": {"type": "str", "required": True},
         "image": {"type": "str", "default": ""},
-        "root": {"type": "str", "default": "ram", "choices": ["ram"]},
+        "root": {"type": "str", "default": "ram", "choices": ["aoe", "nfs", "ram"]},
         "dom0_memory": {"type": "int", "default": 0},
         "storage_mac": {"type": "str", "default": ""},
         "instance_mac": {"type": "str", "default": ""},
@@ -220,6 +224,7 @@ def main() -> None:
             "network": {"type": "str", "required": True},
             "address_range": {"type": "str", "default": ""},
             "storage_network": {"type": "str", "default": ""},
+            "storage_mtu": {"type": "int", "default": 1500},
             "taken": {"type": "list", "elements": "str", "default": []},
             "directory": {"type": "path", "default": "/srv/bareroot"},
             "state_directory": {"type": "path", "default": "/var/lib/bareroot"},

@@ -34,9 +34,10 @@ options:
     type: list
     elements: str
     required: true
-  overlay:
-    description: Directory whose files are laid over the root before the kernel is installed.
-    type: path
+  overlays:
+    description: Directories whose files are laid over the root, one after the other, before the kernel is installed.
+    type: list
+    elements: path
     required: true
   mirror:
     description: Where packages come from.
@@ -74,7 +75,7 @@ EXAMPLES = r"""
   bareroot.cloud.node_image:
     kind: xen
     packages: [linux-image-amd64, systemd-sysv, openssh-server, xen-system-amd64]
-    overlay: /var/cache/bareroot/overlay/xen
+    overlays: [/srv/overlays/common, /srv/overlays/xen]
     mirror:
       main: http://mirror.example/debian
       security: http://mirror.example/debian-security
@@ -116,8 +117,9 @@ def check(params: dict) -> None:
     """Refuse what must not reach a file name or a copy of everything."""
     if not _names.matches(_names.KIND, params["kind"]):
         raise ValueError(f"kind {params['kind']!r}: use lower-case letters, such as xen")
-    if not params["overlay"] or not os.path.isdir(params["overlay"]):
-        raise ValueError(f"overlay {params['overlay']!r} is not a directory; give one such as /var/cache/bareroot/overlay/xen")
+    for overlay in params["overlays"]:
+        if not overlay or not os.path.isdir(overlay):
+            raise ValueError(f"{overlay!r} in overlays is not a directory; give one such as /srv/overlays/xen")
 
 
 class NodeImage:
@@ -130,7 +132,7 @@ class NodeImage:
         self.images = os.path.join(module.params["cache_directory"], "images")
         inputs = {name: module.params[name] for name in ("kind", "mirror", "suite")}
         inputs["packages"] = sorted(module.params["packages"])
-        inputs["overlay"] = _image.overlay_digest(module.params["overlay"])
+        inputs["overlays"] = [_image.overlay_digest(overlay) for overlay in module.params["overlays"]]
         self.record = os.path.join(module.params["cache_directory"], "inputs", _image.inputs_key(inputs))
 
     def built(self) -> str:
@@ -198,7 +200,7 @@ def main() -> None:
         argument_spec={
             "kind": {"type": "str", "required": True},
             "packages": {"type": "list", "elements": "str", "required": True},
-            "overlay": {"type": "path", "required": True},
+            "overlays": {"type": "list", "elements": "path", "required": True},
             "mirror": {
                 "type": "dict",
                 "required": True,

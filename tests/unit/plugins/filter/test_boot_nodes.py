@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import pytest
+import yaml
+from ansible.errors import AnsibleFilterError
 
 from plugins.filter.boot_nodes import FilterModule
 from plugins.module_utils import _boot_tree
@@ -20,7 +22,7 @@ def test_a_hardware_node_with_nothing_but_a_mac():
             "address": "",
             "image_kind": "xen",
             "image": "",
-            "root": "ram",
+            "root": "aoe",
             "dom0_memory": 1024,
             "storage_mac": "",
             "instance_mac": "",
@@ -69,6 +71,39 @@ def test_each_variable_becomes_an_option(variable, value, option):
 def test_macs_are_written_the_same_way(variable, option, written):
     (node,) = boot_nodes({"hn1": {"node_mac": MAC, variable: written}}, HARDWARE)
     assert node[option] == "52:54:00:ab:cd:ef"
+
+
+VARIABLES = {
+    "node_address": ("address", ""),
+    "node_image_pin": ("image", ""),
+    "node_storage_mac": ("storage_mac", ""),
+    "node_instance_mac": ("instance_mac", ""),
+    "node_authorized_keys": ("authorized_keys", []),
+}
+
+
+@pytest.mark.parametrize("variable", VARIABLES)
+def test_a_variable_without_a_value_is_as_good_as_none(variable):
+    option, expected = VARIABLES[variable]
+    (node,) = boot_nodes({"hn1": {"node_mac": MAC, variable: None}}, HARDWARE)
+    assert node[option] == expected
+
+
+@pytest.mark.parametrize("kind", ["hardware_nodes", "storage_nodes"])
+@pytest.mark.parametrize("host", [{}, {"node_mac": None}, {"node_mac": ""}], ids=["none", "null", "empty"])
+def test_a_machine_without_a_mac_is_an_error_that_names_it(kind, host):
+    with pytest.raises(AnsibleFilterError, match=r"^node_mac of m7 is missing; write it as '52:54:00:12:34:56'"):
+        boot_nodes({"m7": host}, {kind: ["m7"]})
+
+
+@pytest.mark.parametrize("variable", ["node_mac", "node_storage_mac", "node_instance_mac"])
+def test_a_mac_that_yaml_took_for_a_number_is_an_error_that_asks_for_quotes(variable):
+    host = {"node_mac": MAC, **yaml.safe_load(f"{variable}: 52:54:00:12:34:56")}
+    assert isinstance(host[variable], int)  # digits below 60, so YAML 1.1 counts in sixties
+    with pytest.raises(AnsibleFilterError, match=rf"^{variable} of hn1 is the number {host[variable]}: .*quotes.*'52:54:00:12:34:56'"):
+        boot_nodes({"hn1": host}, HARDWARE)
+    (node,) = boot_nodes({"hn1": {"node_mac": MAC, **yaml.safe_load(f"{variable}: '52:54:00:12:34:56'")}}, HARDWARE)
+    assert "52:54:00:12:34:56" in node.values()
 
 
 def test_the_limit_of_a_run_changes_nothing():

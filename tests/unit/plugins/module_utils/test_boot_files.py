@@ -11,8 +11,8 @@ from plugins.module_utils import _boot_files, _image
 
 INITRAMFS = Path(__file__).parents[4] / "roles/node_image/files/common/etc/initramfs-tools/scripts/bareroot"
 
-XEN = _boot_files.Image("xen-0123456789abcdef", "a" * 64, has_xen=True)
-PLAIN = _boot_files.Image("storage-0123456789abcdef", "b" * 64, has_xen=False)
+XEN = _boot_files.Image("xen-0123456789abcdef", "a" * 64, root_size=1, has_xen=True)
+PLAIN = _boot_files.Image("storage-0123456789abcdef", "b" * 64, root_size=1, has_xen=False)
 NODE = _boot_files.Node(
     name="hn1",
     role="hardware",
@@ -54,7 +54,18 @@ def test_the_kernel_arguments_are_these(node):
 def test_the_kernel_arguments_answer_every_option_that_the_initramfs_reads(node):
     read = set(re.findall(r"bareroot_option ([a-z]+)", INITRAMFS.read_text()))
     assert read
-    assert read <= set(re.findall(r"bareroot\.([a-z]+)=", _boot_files.linux_arguments(node)))
+    offered = " ".join(_boot_files.linux_arguments(replace(node, root=root)) for root in ("ram", "aoe", "nfs"))
+    assert read <= set(re.findall(r"bareroot\.([a-z]+)=", offered))
+
+
+@pytest.mark.parametrize(
+    ("root", "expected"), [("ram", []), ("aoe", ["bareroot.aoe=1000.7"]), ("nfs", ["bareroot.nfs=10.1.0.9"])], ids=["ram", "aoe", "nfs"]
+)
+def test_the_kernel_arguments_name_the_one_source_of_the_root(root, expected):
+    node = replace(NODE, root=root, image=replace(XEN, aoe="1000.7"), nfs_server="10.1.0.9")
+    words = _boot_files.linux_arguments(node).split()
+    assert f"bareroot.root={root}" in words
+    assert [word for word in words if word.startswith(("bareroot.aoe=", "bareroot.nfs="))] == expected
 
 
 def test_the_console_is_xens_only_below_xen():

@@ -59,6 +59,7 @@ def params(tmp_path_factory):
         "network": "10.0.0.0/24",
         "address_range": "",
         "storage_network": "10.1.0.0/24",
+        "storage_mtu": 1500,
         "taken": [],
         "directory": str(base),
         "state_directory": str(base),
@@ -84,8 +85,8 @@ def shape(script):
 @pytest.mark.parametrize(
     ("node", "boot"),
     [
-        pytest.param({}, {"52-54-00-00-00-01.ipxe", "52-54-00-00-00-01.cfg"}, id="xen"),
-        pytest.param({"image_kind": "storage"}, {"52-54-00-00-00-01.ipxe"}, id="no-xen"),
+        pytest.param({}, {"52-54-00-00-00-01.ipxe", "52-54-00-00-00-01.cfg", "root-images.json"}, id="xen"),
+        pytest.param({"image_kind": "storage"}, {"52-54-00-00-00-01.ipxe", "root-images.json"}, id="no-xen"),
     ],
 )
 def test_a_node_has_these_files(node, boot, params):
@@ -114,7 +115,9 @@ def test_a_node_boots_its_image_and_checks_the_root_of_that_image(node, image, p
 
 
 def test_no_nodes_leave_an_empty_hosts_file_and_no_records(params):
-    assert render(params) == ({"boot": {}, "personality": {}, "dhcp": {"hosts": b""}}, {})
+    files, records = render(params)
+    assert files == {"boot": {"root-images.json": b"{}\n"}, "personality": {}, "dhcp": {"hosts": b""}}
+    assert records == {"nodes": {}, "exports": {}}
 
 
 @pytest.mark.parametrize(
@@ -135,8 +138,8 @@ def test_each_node_has_its_own_identity(params):
     one, two = (personality(files["personality"][f"10.0.0.{host}.tar"]) for host in (2, 3))
     for path in ("etc/machine-id", "etc/ssh/ssh_host_ed25519_key", "etc/ssh/ssh_host_ed25519_key-cert.pub"):
         assert one[path] != two[path]
-    assert one["etc/ssh/ssh_host_ed25519_key"] == records["hn1"]["host_key"]
-    assert two["etc/machine-id"] == f"{records['hn2']['machine_id']}\n"
+    assert one["etc/ssh/ssh_host_ed25519_key"] == records["nodes"]["hn1"]["host_key"]
+    assert two["etc/machine-id"] == f"{records['nodes']['hn2']['machine_id']}\n"
 
 
 def hostile(*good):
@@ -160,6 +163,14 @@ GOOD = {
     "instance_mac": st.just("") | st.from_regex(_names.MAC, fullmatch=True),
     "authorized_keys": st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\n")), max_size=3),
 }
+MACS = ("mac", "storage_mac", "instance_mac")
+
+
+def all_different(options):
+    macs = [options[option] for option in MACS if options[option]]
+    return len(set(macs)) == len(macs)
+
+
 HOSTILE = {
     "name": hostile("hn1", "node-7"),
     "mac": hostile("52:54:00:12:34:56", "00:00:00:00:00:00"),
@@ -170,7 +181,7 @@ HOSTILE = {
 }
 
 
-@given(st.fixed_dictionaries(GOOD))
+@given(st.fixed_dictionaries(GOOD).filter(all_different))
 def test_what_is_right_is_read_back_equal_everywhere(params, options):
     check_rendering(params, options, *render(params, options))
 
@@ -186,7 +197,7 @@ def test_any_text_is_refused_or_read_back_equal_everywhere(params, options):
 
 def check_rendering(params, options, files, records):
     node = {**PLAIN, **options}
-    address = records[node["name"]]["address"]
+    (address,) = records["nodes"][node["name"]]["addresses"]
     assert files["dhcp"]["hosts"].decode() == f"{','.join((node['mac'], address, node['name'], 'infinite'))}\n"
     assert len(files["dhcp"]["hosts"].decode().split(",")) == 4
 
@@ -213,6 +224,12 @@ def check_rendering(params, options, files, records):
         pytest.param("name", "hn1,infinite", id="name-comma"),
         pytest.param("name", "hn1 ${net0/mac}", id="name-ipxe-variable"),
         pytest.param("name", "", id="name-empty"),
+        pytest.param("name", "1h", id="name-lease-time"),
+        pytest.param("name", "7node", id="name-digit-first"),
+        pytest.param("name", "localhost", id="name-localhost"),
+        pytest.param("name", "confignode", id="name-confignode"),
+        pytest.param("name", "infinite", id="name-infinite"),
+        pytest.param("name", "ignore", id="name-ignore"),
         pytest.param("mac", "", id="mac-empty"),
         pytest.param("mac", "52:54:00:12:34:56,set:x", id="mac-comma"),
         pytest.param("mac", "52:54:00:12:34:56\n", id="mac-line-break"),
@@ -227,3 +244,48 @@ def check_rendering(params, options, files, records):
 def test_what_would_break_out_is_refused_before_anything_is_read(option, value):
     with pytest.raises(_boot_tree.BadInputError):
         _boot_tree.check_nodes([{**PLAIN, option: value}])
+
+
+@pytest.mark.parametrize("name", ["h1", "localhost1", "ignored", "node-1h"])
+def test_names_that_only_look_like_reserved_ones_are_fine(name):
+    _boot_tree.check_nodes([{**PLAIN, "name": name}])
+
+
+CARD = "52:54:00:00:00:01"
+OTHER_CARD = "52:54:00:00:00:02"
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [(one, other) for one in MACS for other in MACS if (one, other) != ("mac", "mac")] + [("mac", "mac")],
+    ids=lambda option: option,
+)
+def test_a_mac_belongs_to_one_card_of_one_node(first, second):
+    one = {**PLAIN, "mac": "52:54:00:00:09:01", first: CARD}
+    other = {**PLAIN, "name": "hn2", "mac": "52:54:00:00:09:02", second: CARD}
+    with pytest.raises(_boot_tree.BadInputError, match=f"^{second} {CARD} of hn2 belongs to hn1 already"):
+        _boot_tree.check_nodes([one, other])
+    _boot_tree.check_nodes([one, {**other, second: OTHER_CARD}])
+
+
+@pytest.mark.parametrize(("first", "second"), [("mac", "storage_mac"), ("mac", "instance_mac"), ("storage_mac", "instance_mac")])
+def test_a_card_has_one_role_in_its_node(first, second):
+    node = {**PLAIN, "mac": "52:54:00:00:09:01", first: CARD, second: CARD}
+    with pytest.raises(_boot_tree.BadInputError, match=f"^{second} {CARD} of hn1 belongs to hn1 already"):
+        _boot_tree.check_nodes([node])
+    _boot_tree.check_nodes([{**node, second: OTHER_CARD}])
+
+
+def test_a_storage_card_needs_a_storage_network():
+    node = {**PLAIN, "storage_mac": OTHER_CARD}
+    with pytest.raises(_boot_tree.BadInputError, match=r"^hn1 has a storage_mac, but there is no storage_network, such as 10\.1\.0\.0/24"):
+        _boot_tree.check_nodes([node], has_storage_network=False)
+    _boot_tree.check_nodes([node], has_storage_network=True)
+
+
+@pytest.mark.parametrize("memory", [0, 511])
+def test_a_hardware_nodes_dom0_needs_memory(memory):
+    with pytest.raises(_boot_tree.BadInputError, match=rf"^dom0_memory {memory} of hn1: give dom0 at least 512 MiB, such as 1024"):
+        _boot_tree.check_nodes([{**PLAIN, "dom0_memory": memory}])
+    storage_node = {**PLAIN, "name": "sn1", "role": "storage", "mac": OTHER_CARD, "dom0_memory": memory}
+    _boot_tree.check_nodes([{**PLAIN, "dom0_memory": 512}, storage_node])

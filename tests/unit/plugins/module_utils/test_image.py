@@ -4,6 +4,8 @@ import hashlib
 import json
 import os
 import re
+import shlex
+import subprocess
 import tarfile
 
 import pytest
@@ -14,7 +16,7 @@ from plugins.module_utils import _image, _names
 
 PARAMS = {
     "packages": ["openssh-server", "linux-image-amd64"],
-    "overlay": "/overlay",
+    "overlays": ["/overlays/common", "/overlays/xen"],
     "mirror": {"main": "http://mirror.example/debian", "security": "http://mirror.example/debian-security"},
     "apt_proxy": "",
     "suite": "trixie",
@@ -57,6 +59,46 @@ def test_permissions_are_part_of_the_overlays_digest(tmp_path):
     before = overlay(tmp_path, {"tool": "x"})
     (tmp_path / "tool").chmod(0o755)
     assert _image.overlay_digest(str(tmp_path)) != before
+
+
+def linked(directory, target):
+    (directory / "etc").mkdir(parents=True)
+    (directory / "etc" / "one").write_text("x")
+    (directory / "etc" / "two").write_text("x")
+    if target:
+        (directory / "etc" / "link").symlink_to(target)
+    return _image.overlay_digest(str(directory))
+
+
+def test_symlinks_are_part_of_the_overlays_digest_by_where_they_point(tmp_path):
+    targets = ["", "one", "two", "/nowhere", ".."]
+    digests = [linked(tmp_path / str(number), target) for number, target in enumerate(targets)]
+    assert len(set(digests)) == len(targets)
+    assert linked(tmp_path / "again", "two") == digests[targets.index("two")]
+
+
+def test_a_symlink_in_place_of_an_equal_file_has_another_digest(tmp_path):
+    before = overlay(tmp_path, {"one": "x", "two": "x"})
+    (tmp_path / "two").unlink()
+    (tmp_path / "two").symlink_to("one")
+    assert _image.overlay_digest(str(tmp_path)) != before
+
+
+def test_what_a_symlink_points_to_outside_is_not_part_of_the_digest(tmp_path):
+    outside = tmp_path / "outside"
+    outside.write_text("x")
+    before = linked(tmp_path / "overlay", outside)
+    outside.write_text("y")
+    assert _image.overlay_digest(str(tmp_path / "overlay")) == before
+
+
+def test_empty_directories_and_their_permissions_are_part_of_the_overlays_digest(tmp_path):
+    digests = [_image.overlay_digest(str(tmp_path))]
+    (tmp_path / "var").mkdir(mode=0o755)
+    digests.append(_image.overlay_digest(str(tmp_path)))
+    (tmp_path / "var").chmod(0o700)
+    digests.append(_image.overlay_digest(str(tmp_path)))
+    assert len(set(digests)) == 3
 
 
 def test_the_key_of_inputs_does_not_depend_on_the_order_of_names():
@@ -177,7 +219,37 @@ def test_no_hook_touches_a_path_outside_the_new_root_and_the_work_directory():
     hooks = [option.partition("-hook=")[2] for option in argv if "-hook=" in option]
     paths = [word for hook in hooks for word in re.findall(r'(?<![^ >])/[^ "]*', hook)]
     assert paths
-    assert all(path.startswith(("/work/boot/", "/overlay/")) for path in paths)
+    assert all(path.startswith(("/work/boot/", "/overlays/")) for path in paths)
+
+
+@pytest.mark.parametrize("awkward", ["my files", "a;touch ran", "$(touch ran)", "it's", 'a"b'], ids=str)
+def test_a_shell_copies_overlays_in_order_links_as_links_whatever_their_paths(tmp_path, awkward):
+    root, first, second = tmp_path / "root", tmp_path / awkward, tmp_path / "second"
+    for number, directory in enumerate((root, first, second)):
+        directory.mkdir()
+        (directory / "file").write_text(str(number))
+    (first / "link").symlink_to("nowhere")
+    (first / "tool").touch(mode=0o750)
+    argv = _image.mmdebstrap_argv("/work/root", "/work/boot", {**PARAMS, "overlays": [str(first), str(second)]})
+    hooks = [option.removeprefix("--essential-hook=") for option in argv if option.startswith("--essential-hook=")]
+    for hook in hooks:
+        subprocess.run(["/bin/sh", "-c", hook, "sh", str(root)], check=True, cwd=tmp_path)  # as mmdebstrap does
+    assert (root / "file").read_text() == "2"
+    assert os.readlink(root / "link") == "nowhere"
+    assert (root / "tool").stat().st_mode & 0o777 == 0o750
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("awkward", ["/work/my boot", "/work/boot;reboot"], ids=["space", "semicolon"])
+def test_the_directory_for_the_kernel_is_one_word_to_a_shell(awkward):
+    argv = _image.mmdebstrap_argv("/work/root", awkward, PARAMS)
+    hooks = [option for option in argv if "-hook=" in option and "boot" in option.replace('"$1"/boot', "")]
+    words = [word for hook in hooks for word in shlex.split(hook.partition("-hook=")[2])]
+    assert {f">{awkward}/packages.txt", f"{awkward}/"} <= set(words)
+
+
+def test_the_overlay_wins_over_a_packages_own_configuration():
+    assert "--dpkgopt=force-confold" in _image.mmdebstrap_argv("/work/root", "/work/boot", PARAMS)
 
 
 KERNEL = ["vmlinuz-6.12-amd64", "initrd.img-6.12-amd64", "config-6.12-amd64", "System.map-6.12-amd64", "packages.txt"]

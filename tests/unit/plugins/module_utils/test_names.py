@@ -15,6 +15,8 @@ from plugins.module_utils import _names
         pytest.param(_names.HOST, "a" * 64, False, id="host-too-long"),
         pytest.param(_names.HOST, "", False, id="host-empty"),
         pytest.param(_names.HOST, "HN1", False, id="host-capitals"),
+        pytest.param(_names.HOST, "1h", False, id="host-lease-time"),
+        pytest.param(_names.HOST, "1hn", False, id="host-digit-first"),
         pytest.param(_names.HOST, "-hn1", False, id="host-hyphen-first"),
         pytest.param(_names.HOST, "hn1-", False, id="host-hyphen-last"),
         pytest.param(_names.HOST, "hn1\n", False, id="host-line-break"),
@@ -34,8 +36,12 @@ from plugins.module_utils import _names
         pytest.param(_names.IMAGE, "../xen-0123456789abcdef", False, id="image-parent"),
         pytest.param(_names.IMAGE, "xen-0123456789abcdef/x", False, id="image-slash"),
         pytest.param(_names.IMAGE, ".building-0123456789abcdef", False, id="image-unfinished"),
-        pytest.param(_names.DIGEST, "0" * 64, True, id="digest"),
-        pytest.param(_names.DIGEST, "0" * 63, False, id="digest-short"),
+        pytest.param(_names.KIND, "xen", True, id="kind"),
+        pytest.param(_names.KIND, "", False, id="kind-empty"),
+        pytest.param(_names.KIND, "Xen", False, id="kind-capitals"),
+        pytest.param(_names.KIND, "xen-2", False, id="kind-hyphen"),
+        pytest.param(_names.KIND, "../xen", False, id="kind-parent"),
+        pytest.param(_names.KIND, "xen\n", False, id="kind-line-break"),
     ],
 )
 def test_a_pattern_fits_the_whole_value_or_not_at_all(pattern, value, fits):

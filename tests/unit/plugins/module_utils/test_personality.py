@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import re
@@ -23,7 +24,7 @@ NODE = _boot_files.Node(
     mac="52:54:00:00:00:01",
     address=IPv4Interface("10.0.0.2/24"),
     server="10.0.0.1",
-    image=_boot_files.Image("xen-0123456789abcdef", "a" * 64, has_xen=True),
+    image=_boot_files.Image("xen-0123456789abcdef", "a" * 64, root_size=1, has_xen=True),
     root="ram",
     storage_mac="52:54:00:00:01:01",
     storage_address=IPv4Interface("10.1.0.2/24"),
@@ -134,3 +135,19 @@ def test_a_listing_tells_files_apart_without_showing_them():
     assert "SECRET" not in listing
     other = _personality.listing(_personality.pack({**files, "etc/ssh/ssh_host_ed25519_key": (0o600, "OTHER\n")}))
     assert sum(a != b for a, b in zip(listing.splitlines(), other.splitlines(), strict=True)) == 1
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(lambda _data: b"", id="empty"),
+        pytest.param(lambda _data: b"SECRET\n", id="no-tar"),
+        pytest.param(lambda data: data[:100], id="cut-off-in-a-header"),
+        pytest.param(lambda data: data[: data.index(b"SECRET") + 3], id="cut-off-in-a-file"),
+        pytest.param(lambda data: b"\xff" * 512 + data[512:], id="overwritten"),
+    ],
+)
+def test_a_damaged_personality_is_listed_by_its_digest_only(damage):
+    data = damage(_personality.pack(_personality.personality_files(NODE, IDENTITY)))
+    listing = _personality.listing(data)
+    assert listing == f"damaged, sha256:{hashlib.sha256(data).hexdigest()[:16]}\n"

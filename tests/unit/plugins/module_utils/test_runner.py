@@ -23,7 +23,7 @@ def test_the_output_comes_back_and_the_program_has_a_deadline():
     runner, module = runner_that_gets(0, "hello\n")
     assert runner.run(["echo", "hello"], timeout=7, cwd="/") == "hello\n"
     assert module.argv == ["timeout", "--kill-after=5", "7", "echo", "hello"]
-    assert module.options == {"cwd": "/"}
+    assert module.options == {"cwd": "/", "expand_user_and_vars": False}
 
 
 def test_programs_speak_english():
@@ -46,7 +46,8 @@ def test_another_exit_code_can_be_accepted():
             (127, "", "timeout: failed to run command 'tool'"), "exit code 127: timeout: failed to run command 'tool'", id="missing"
         ),
         pytest.param((-9, "", "Killed"), "exit code -9: Killed", id="killed"),
-        pytest.param((124, "", "half way"), "not finished after 60 s", id="too-long"),
+        pytest.param((124, "", "half way"), "not finished after 60 s, or killed", id="too-long"),
+        pytest.param((137, "", "half way"), "not finished after 60 s, or killed", id="too-long-and-deaf"),
     ],
 )
 def test_a_failure_names_the_program_and_the_reason(answer, reason):
@@ -56,6 +57,13 @@ def test_a_failure_names_the_program_and_the_reason(answer, reason):
     assert str(failed.value) == f"tool --option: {reason}"
     rc, out, err = answer
     assert failed.value.result == {"cmd": ["tool", "--option"], "rc": rc, "stdout": out, "stderr": err}
+
+
+@pytest.mark.parametrize("rc", [124, 137])
+def test_a_deadline_that_passed_is_an_error_even_when_that_exit_code_is_accepted(rc):
+    runner, _module = runner_that_gets(rc)
+    with pytest.raises(RunError, match="not finished after 7 s"):
+        runner.run(["tool"], timeout=7, accept=(0, rc))
 
 
 def test_json_is_parsed():

@@ -9,6 +9,7 @@ import subprocess
 import tarfile
 
 import pytest
+from cryptography.hazmat.primitives.serialization import load_ssh_public_identity, load_ssh_public_key
 
 from plugins.module_utils import _identity
 from plugins.modules import boot_tree
@@ -22,6 +23,10 @@ UNPUBLISHED = "xen-ffffffffffffffff"
 def node(number, **options):
     mac = f"52:54:00:00:00:{number:02x}"
     return {"name": f"hn{number}", "role": "hardware", "mac": mac, "image_kind": "xen", "dom0_memory": 1024, **options}
+
+
+# What there is whatever the nodes are.
+ALWAYS = ["boot/root-images.json", "dhcp/hosts"]
 
 
 def files_of(number, address):
@@ -65,10 +70,10 @@ class ConfigNode:
     def rendered(self):
         """Return the paths of what the module renders, as it names them itself."""
         tops = {"boot": self.served, "personality": self.served, "dhcp": self.state}
-        return sorted(f"{name}/{path.name}" for name, top in tops.items() for path in (top / name).glob("*"))
+        return sorted(f"{name}/{path.name}" for name, top in tops.items() if (top / name).exists() for path in (top / name).iterdir())
 
     def records(self):
-        return json.loads((self.state / "nodes.json").read_text())
+        return json.loads((self.state / "nodes.json").read_text())["nodes"]
 
     def hosts(self):
         return (self.state / "dhcp" / "hosts").read_text().splitlines()
@@ -91,7 +96,7 @@ def test_check_mode_says_what_would_be_written_and_writes_nothing(config_node):
     result = config_node.run(node(1), check_mode=True)
     assert result["changed"]
     assert result["addresses"] == {"hn1": "10.0.0.2"}
-    assert sorted(result["files"]) == sorted([*files_of(1, "10.0.0.2"), "dhcp/hosts"])
+    assert sorted(result["files"]) == sorted([*files_of(1, "10.0.0.2"), *ALWAYS])
     assert config_node.contents() == before
     assert not (config_node.served / "boot").exists()
 
@@ -153,11 +158,104 @@ def test_a_file_that_somebody_edited_is_written_again(config_node):
     assert config_node.script(1) == script
 
 
+SERVED = [
+    ("srv/boot/52-54-00-00-00-01.ipxe", 0o644),
+    ("srv/boot/52-54-00-00-00-01.cfg", 0o644),
+    ("srv/personality/10.0.0.2.tar", 0o640),
+    ("state/dhcp/hosts", 0o644),
+]
+
+
+@pytest.mark.parametrize(("path", "mode"), SERVED)
+@pytest.mark.parametrize("wrong", [0o600, 0o666], ids=oct)
+def test_wrong_permissions_are_mended(config_node, tmp_path, path, mode, wrong):
+    config_node.run(node(1))
+    before = config_node.contents()
+    (tmp_path / path).chmod(wrong)
+    announced = config_node.run(node(1), check_mode=True)
+    assert (tmp_path / path).stat().st_mode & 0o7777 == wrong
+    result = config_node.run(node(1))
+    assert result["changed"]
+    assert result["files"] == announced["files"] == [path.partition("/")[2]]
+    assert (tmp_path / path).stat().st_mode & 0o7777 == mode
+    assert config_node.contents() == before
+    assert not config_node.run(node(1))["changed"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a file to a group that it is not in")
+def test_a_personality_of_another_group_is_mended(config_node):
+    config_node.run(node(1))
+    path = config_node.served / "personality" / "10.0.0.2.tar"
+    os.chown(path, -1, os.getgid() + 1)
+    assert config_node.run(node(1))["files"] == ["personality/10.0.0.2.tar"]
+    assert path.stat().st_gid == os.getgid()
+
+
+@pytest.mark.parametrize(("path", "_mode"), SERVED)
+def test_a_link_in_place_of_a_file_becomes_a_file_even_when_its_target_is_equal(config_node, tmp_path, path, _mode):
+    config_node.run(node(1))
+    (tmp_path / path).rename(tmp_path / "elsewhere")
+    (tmp_path / path).symlink_to(tmp_path / "elsewhere")
+    data = (tmp_path / "elsewhere").read_bytes()
+    assert config_node.run(node(1))["files"] == [path.partition("/")[2]]
+    assert not (tmp_path / path).is_symlink()
+    assert (tmp_path / path).read_bytes() == (tmp_path / "elsewhere").read_bytes() == data
+
+
+@pytest.mark.parametrize("directory", ["srv/boot", "srv/personality", "state/dhcp"])
+def test_a_stray_link_is_removed_and_its_target_is_not(config_node, tmp_path, directory):
+    config_node.run(node(1))
+    (tmp_path / "elsewhere").write_text("kept\n")
+    (tmp_path / directory / "stray").symlink_to(tmp_path / "elsewhere")
+    assert config_node.run(node(1))["files"] == [f"{directory.partition('/')[2]}/stray"]
+    assert not (tmp_path / directory / "stray").is_symlink()
+    assert (tmp_path / "elsewhere").read_text() == "kept\n"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda _data: b"",
+        lambda data: data[:700],
+        lambda data: data[: data.index(b"PRIVATE")],
+        lambda _data: b"no tar",
+        lambda data: b"\xff" * len(data),
+    ],
+    ids=["empty", "cut-off", "cut-off-in-a-file", "text", "binary"],
+)
+def test_a_damaged_personality_is_written_again(config_node, damage):
+    config_node.run(node(1))
+    path = config_node.served / "personality" / "10.0.0.2.tar"
+    whole = path.read_bytes()
+    path.write_bytes(damage(whole))
+    result = config_node.run(node(1))
+    assert result["files"] == ["personality/10.0.0.2.tar"]
+    assert result["diff"][0]["before"] != result["diff"][0]["after"]
+    assert path.read_bytes() == whole
+
+
+@pytest.mark.parametrize("part", ["key", "tar", "half a tar"])
+@pytest.mark.parametrize("check_mode", [True, False], ids=["check", "real"])
+def test_what_an_interrupted_run_left_of_a_personality_is_removed_and_shows_no_key(config_node, part, check_mode):
+    config_node.run(node(1))
+    key = config_node.records()["hn1"]["host_key"]
+    whole = (config_node.served / "personality" / "10.0.0.2.tar").read_bytes()
+    stray = config_node.served / "personality" / ".new-x"
+    stray.write_bytes({"key": key.encode(), "tar": whole, "half a tar": whole[: whole.index(key.encode()) + len(key) // 2]}[part])
+    result = config_node.run(node(1), check_mode=check_mode)
+    assert result["files"] == ["personality/.new-x"]
+    assert "sha256:" in result["diff"][0]["before"]
+    assert stray.exists() is check_mode
+    shown = json.dumps(result)
+    assert "PRIVATE KEY" not in shown
+    assert not [line for line in key.splitlines() if line in shown]
+
+
 def test_a_file_that_nobody_asked_for_is_removed(config_node):
     config_node.run(node(1))
     (config_node.served / "boot" / "old.ipxe").write_text("#!ipxe\n")
     assert config_node.run(node(1))["files"] == ["boot/old.ipxe"]
-    assert config_node.rendered() == sorted([*files_of(1, "10.0.0.2"), "dhcp/hosts"])
+    assert config_node.rendered() == sorted([*files_of(1, "10.0.0.2"), *ALWAYS])
 
 
 def test_another_node_leaves_the_first_as_it_is(config_node):
@@ -178,7 +276,7 @@ def test_a_removed_node_loses_its_files_and_nobody_gets_its_address(config_node)
     record = config_node.records()["hn1"]
     result = config_node.run(node(2))
     assert sorted(result["files"]) == sorted([*files_of(1, "10.0.0.2"), "dhcp/hosts"])
-    assert config_node.rendered() == sorted([*files_of(2, "10.0.0.3"), "dhcp/hosts"])
+    assert config_node.rendered() == sorted([*files_of(2, "10.0.0.3"), *ALWAYS])
     assert config_node.hosts() == ["52:54:00:00:00:02,10.0.0.3,hn2,infinite"]
     assert config_node.records()["hn1"] == record
     assert config_node.run(node(3), node(2))["addresses"] == {"hn3": "10.0.0.4", "hn2": "10.0.0.3"}
@@ -196,16 +294,20 @@ def test_without_nodes_nothing_is_left_but_the_records(config_node):
     config_node.run(node(1))
     records = config_node.records()
     assert config_node.run()["changed"]
-    assert config_node.rendered() == ["dhcp/hosts"]
+    assert config_node.rendered() == ALWAYS
     assert config_node.hosts() == []
     assert config_node.records() == records
+
+
+def certificate_in(personality):
+    return load_ssh_public_identity(personality["etc/ssh/ssh_host_ed25519_key-cert.pub"].encode())
 
 
 def test_another_network_card_moves_the_files_and_keeps_the_identity(config_node):
     config_node.run(node(1))
     before = config_node.personality("10.0.0.2")
     config_node.run(node(1, mac="52:54:00:00:00:0a"))
-    assert config_node.rendered() == sorted([*files_of(10, "10.0.0.2"), "dhcp/hosts"])
+    assert config_node.rendered() == sorted([*files_of(10, "10.0.0.2"), *ALWAYS])
     assert config_node.personality("10.0.0.2") == before
 
 
@@ -213,11 +315,48 @@ def test_another_address_has_a_new_certificate_for_the_same_key(config_node):
     config_node.run(node(1))
     before = config_node.personality("10.0.0.2")
     config_node.run(node(1, address="10.0.0.9"))
-    assert config_node.rendered() == sorted([*files_of(1, "10.0.0.9"), "dhcp/hosts"])
+    assert config_node.rendered() == sorted([*files_of(1, "10.0.0.9"), *ALWAYS])
     after = config_node.personality("10.0.0.9")
     for path in ("etc/machine-id", "etc/ssh/ssh_host_ed25519_key", "etc/ssh/ssh_host_ed25519_key.pub"):
         assert after[path] == before[path]
-    assert _identity.principals_of(after["etc/ssh/ssh_host_ed25519_key-cert.pub"]) == ["hn1", "10.0.0.9"]
+    assert certificate_in(after).valid_principals == [b"hn1", b"10.0.0.9"]
+
+
+def test_a_moved_nodes_former_address_goes_to_nobody_else(config_node):
+    config_node.run(node(1))
+    config_node.run(node(1, address="10.0.0.9"))
+    assert config_node.records()["hn1"]["addresses"] == ["10.0.0.2", "10.0.0.9"]
+    assert config_node.run(node(2), node(1, address="10.0.0.9"))["addresses"] == {"hn2": "10.0.0.3", "hn1": "10.0.0.9"}
+    refused = config_node.run(node(3, address="10.0.0.2"), node(1, address="10.0.0.9"))
+    assert "10.0.0.2 was given to hn1 before" in refused["msg"]
+
+
+def test_a_moved_node_stays_where_it_was_moved_to_and_may_move_back(config_node):
+    config_node.run(node(1))
+    config_node.run(node(1, address="10.0.0.9"))
+    result = config_node.run(node(1))
+    assert not result["changed"]
+    assert result["addresses"] == {"hn1": "10.0.0.9"}
+    assert config_node.run(node(1, address="10.0.0.2"))["changed"]
+    assert config_node.records()["hn1"]["addresses"] == ["10.0.0.9", "10.0.0.2"]
+
+
+@pytest.mark.parametrize("check_mode", [True, False], ids=["check", "real"])
+def test_another_ca_certifies_the_same_keys_anew(config_node, check_mode):
+    config_node.run(node(1))
+    before, tree = config_node.personality("10.0.0.2"), config_node.contents()
+    replaced = _identity.new_host_key()
+    (config_node.state / "ca").write_text(replaced)
+    result = config_node.run(node(1), check_mode=check_mode)
+    assert result["changed"]
+    assert result["files"] == ["personality/10.0.0.2.tar"]
+    if check_mode:
+        assert config_node.contents() == {**tree, config_node.state / "ca": replaced.encode()}
+        return
+    after = config_node.personality("10.0.0.2")
+    assert {path for path in after if after[path] != before[path]} == {"etc/ssh/ssh_host_ed25519_key-cert.pub"}
+    assert certificate_in(after).signature_key() == load_ssh_public_key(_identity.public_half(replaced).encode())
+    assert not config_node.run(node(1))["changed"]
 
 
 def test_a_newer_image_reaches_all_nodes_but_the_pinned(config_node):
@@ -290,17 +429,45 @@ STORAGE_CARD = {"storage_mac": "52:54:00:00:01:01"}
 @pytest.mark.parametrize(
     ("nodes", "options", "message"),
     [
+        pytest.param([node(1, name="localhost")], {}, ["node name 'localhost'", "such as hn1"], id="reserved-name"),
+        pytest.param([node(1, name="1h")], {}, ["node name '1h'", "such as hn1"], id="name-digit-first"),
         pytest.param([node(1, name="HN_1")], {}, ["node name 'HN_1'", "such as hn1"], id="name"),
-        pytest.param([node(1, mac="52-54-00-00-00-01")], {}, ["mac '52-54-00-00-00-01' of hn1", "as 52:54:00:12:34:56"], id="mac"),
-        pytest.param([node(1, storage_mac="x")], {}, ["storage_mac 'x' of hn1", "as 52:54:00:12:34:56"], id="storage-mac"),
-        pytest.param([node(1, instance_mac="x")], {}, ["instance_mac 'x' of hn1", "as 52:54:00:12:34:56"], id="instance-mac"),
+        pytest.param(
+            [node(1, mac="52-54-00-00-00-01")], {}, ["mac '52-54-00-00-00-01' of hn1", "as '52:54:00:12:34:56', in quotes"], id="mac"
+        ),
+        pytest.param([node(1, storage_mac="x")], {}, ["storage_mac 'x' of hn1", "as '52:54:00:12:34:56'"], id="storage-mac"),
+        pytest.param([node(1, instance_mac="x")], {}, ["instance_mac 'x' of hn1", "as '52:54:00:12:34:56'"], id="instance-mac"),
         pytest.param([node(1, image="../x")], {}, ["image '../x' of hn1", "such as xen-0123456789abcdef"], id="image"),
         pytest.param([node(1, authorized_keys=["a\nb"])], {}, ["authorized_keys of hn1", "one key a line"], id="two-keys-in-one"),
-        pytest.param([HN1, SAME_MAC], {}, ["52:54:00:00:00:01 belongs to both hn1 and hn2"], id="same-mac"),
-        pytest.param([HN1, node(2, name="hn1")], {}, ["hn1 belongs to both"], id="same-name"),
-        pytest.param([node(1, address="10.9.0.9")], {}, ["address 10.9.0.9 of hn1", "boot network 10.0.0.0/24"], id="address-outside"),
-        pytest.param([node(1, address="10.0.0.2")], {}, ["10.0.0.2 of hn1 was given to gone before"], id="address-of-the-gone"),
-        pytest.param([HN1], {"address_range": "9-2"}, ["'9-2' is not a range", "such as 10.0.0.1-10.0.0.254"], id="range"),
+        pytest.param([HN1, SAME_MAC], {}, ["mac 52:54:00:00:00:01 of hn2 belongs to hn1 already"], id="same-mac"),
+        pytest.param(
+            [HN1, node(2, instance_mac=HN1["mac"])], {}, ["instance_mac 52:54:00:00:00:01 of hn2 belongs to hn1"], id="mac-of-another-role"
+        ),
+        pytest.param([node(1, **STORAGE_CARD)], {}, ["hn1 has a storage_mac", "no storage_network"], id="storage-mac-without-network"),
+        pytest.param([node(1, dom0_memory=511)], {}, ["dom0_memory 511 of hn1", "at least 512 MiB"], id="dom0-memory"),
+        pytest.param([HN1, node(2, name="hn1")], {}, ["two nodes are called hn1"], id="same-name"),
+        pytest.param([node(1, address="10.9.0.9")], {}, ["address of hn1 10.9.0.9 is not a host of 10.0.0.0/24"], id="address-outside"),
+        pytest.param([node(1, address="10.0.0.0")], {}, ["10.0.0.0 is not a host", "10.0.0.1 to 10.0.0.254"], id="address-network"),
+        pytest.param([node(1, address="10.0.0.255")], {}, ["10.0.0.255 is not a host of 10.0.0.0/24"], id="address-broadcast"),
+        pytest.param([node(1, address="10.0.0.1")], {}, ["address of hn1 10.0.0.1 belongs to the ConfigNode"], id="address-of-the-server"),
+        pytest.param([node(1, address="10.0.0.8")], {"taken": ["10.0.0.8"]}, ["10.0.0.8 belongs to another machine"], id="address-taken"),
+        pytest.param(
+            [node(1, address="10.0.0.9"), node(2, address="10.0.0.9")], {}, ["address of hn2 10.0.0.9 belongs to hn1"], id="same-address"
+        ),
+        pytest.param([node(1, address="10.0.0.2")], {}, ["10.0.0.2 was given to gone before"], id="address-of-the-gone"),
+        pytest.param(
+            [node(7, name="gone")],
+            {"network": "10.9.0.0/24", "server": "10.9.0.1"},
+            ["address that gone was given before, 10.0.0.2 is not a host of 10.9.0.0/24"],
+            id="network-changed",
+        ),
+        pytest.param([HN1], {"network": "10.0.0.0/32"}, ["network '10.0.0.0/32' has no room", "10.0.0.0/24"], id="network-of-one"),
+        pytest.param([HN1], {"network": "10.0.0.1/24"}, ["network '10.0.0.1/24'", "host bits set"], id="network-host-bits"),
+        pytest.param([HN1], {"storage_network": "x"}, ["storage_network 'x'", "write it as 10.0.0.0/24"], id="storage-network"),
+        pytest.param([HN1], {"server": "10.0.0.1\n"}, ["server '10.0.0.1\\n' is not an IPv4 address"], id="server-line-break"),
+        pytest.param([HN1], {"server": "10.9.0.1"}, ["server 10.9.0.1 is not a host of 10.0.0.0/24"], id="server-outside"),
+        pytest.param([HN1], {"reader_group": "nobody-here"}, ["reader_group 'nobody-here' does not exist here"], id="reader-group"),
+        pytest.param([HN1], {"address_range": "9-2"}, ["address range '9-2'", "'9' is not an IPv4 address"], id="range"),
         pytest.param(
             [HN1, HN2],
             {"address_range": "10.0.0.5-10.0.0.5"},
@@ -328,6 +495,42 @@ def test_an_error_says_what_and_where_and_leaves_everything_as_it_was(config_nod
     assert result["failed"]
     for part in message:
         assert part in result["msg"]
+    assert config_node.contents() == before
+
+
+def test_check_mode_expects_the_reader_group_to_come_with_its_package(config_node):
+    result = config_node.run(node(1), reader_group="nobody-here", check_mode=True)
+    assert result["changed"]
+    assert "personality/10.0.0.2.tar" in result["files"]
+
+
+@pytest.mark.parametrize("check_mode", [True, False], ids=["check", "real"])
+def test_a_pinned_image_without_any_published_is_an_error_that_says_so(config_node, check_mode):
+    shutil.rmtree(config_node.served / "images")
+    result = config_node.run(node(1, image=XEN), check_mode=check_mode)
+    assert result["failed"]
+    assert f"image {XEN} is not published here; published are: none" in result["msg"]
+
+
+def test_a_ca_with_a_password_is_an_error_that_names_the_file(config_node):
+    path = config_node.state / "ca"
+    path.unlink()
+    keygen("-q", "-t", "ed25519", "-N", "secret", "-f", str(path))
+    result = config_node.run(node(1))
+    assert result["failed"]
+    assert result["msg"].startswith(f"{path} is not an OpenSSH private key without a password: ")
+    assert config_node.rendered() == []
+    assert not (config_node.state / "nodes.json").exists()
+
+
+@pytest.mark.parametrize("path", ["state/nodes.json", "srv/images/current.json", f"srv/images/{XEN}/manifest.json"])
+def test_a_damaged_file_is_an_error_that_names_it_and_changes_nothing(config_node, tmp_path, path):
+    config_node.run(node(1))
+    (tmp_path / path).write_text('{"hn1": ')
+    before = config_node.contents()
+    result = config_node.run(node(1), node(2))
+    assert result["failed"]
+    assert result["msg"].startswith(f"{tmp_path / path} is damaged: ")
     assert config_node.contents() == before
 
 

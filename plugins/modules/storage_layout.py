@@ -1,0 +1,152 @@
+#!/usr/bin/python
+# Copyright: bareroot contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: storage_layout
+short_description: Lay out a StorageNode's data disks
+description:
+  - Makes of one or two data disks what volumes live on. Two disks become an md RAID1. On it lies the LVM volume group C(bareroot)
+    with a file system for node images and two halves. Each half is a DRBD device, without a peer at first, with an LVM thin pool on top.
+  - What exists is never made again. A disk that holds anything else is refused unless O(wipe) allows its loss.
+version_added: 0.1.0
+author:
+  - The bareroot maintainers (@bareroot)
+attributes:
+  check_mode:
+    description: Can run in check mode and says which commands would run.
+    support: full
+  diff_mode:
+    description: Shows the commands.
+    support: full
+requirements:
+  - mdadm, lvm2, thin-provisioning-tools, drbd-utils 9 with the kernel's DRBD 8.4, e2fsprogs
+  - The DRBD resources C(half0) and C(half1) in C(/etc/drbd.d), as the node's personality has them
+options:
+  disks:
+    description: One or two disks, by a path that stays the same, such as V(/dev/disk/by-id/ata-…).
+    type: list
+    elements: path
+    required: true
+  images_size:
+    description: Size of the file system for node images, as LVM writes sizes.
+    type: str
+    default: 8G
+  wipe:
+    description: Whether disks that hold something else may be wiped. What they hold is lost.
+    type: bool
+    default: false
+"""
+
+EXAMPLES = r"""
+- name: Use two disks
+  bareroot.cloud.storage_layout:
+    disks:
+      - /dev/disk/by-id/ata-A
+      - /dev/disk/by-id/ata-B
+"""
+
+RETURN = r"""
+commands:
+  description: The commands that were or would be run.
+  type: list
+  elements: list
+  returned: success
+  sample: [[vgcreate, bareroot, /dev/md/bareroot]]
+"""
+
+import os
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils import _storage_layout as layout
+from ..module_utils._runner import RunError, Runner
+
+MOST_DISKS = 2
+STEP_TIMEOUT = 600
+
+
+class Machine:
+    """Reads what is on the machine."""
+
+    def __init__(self, runner: Runner) -> None:
+        self.runner = runner
+
+    def observe(self, disks: list[str]) -> layout.Observed:
+        volumes = self._report("lvs", "lv_name,lv_tags", f"vg_name={layout.GROUP}")
+        physical = {os.path.realpath(row["pv_name"]) for row in self._report("pvs", "pv_name", f"vg_name={layout.GROUP}")}
+        array = os.path.exists(layout.ARRAY)
+        parts = self._array_members() if array else set()
+        return layout.Observed(
+            signatures={disk: self._signatures(disk) for disk in disks},
+            members=frozenset(disk for disk in disks if os.path.realpath(disk) in physical | parts),
+            array=array,
+            group=bool(physical),
+            volumes={row["lv_name"]: tuple(tag for tag in row["lv_tags"].split(",") if tag) for row in volumes},
+        )
+
+    def _report(self, program: str, fields: str, select: str) -> list[dict[str, str]]:
+        report = self.runner.run_json([program, "--reportformat", "json", "--options", fields, "--select", select])
+        return report["report"][0][program.removesuffix("s")]
+
+    def _signatures(self, disk: str) -> tuple[str, ...]:
+        found = self.runner.run(["wipefs", "--noheadings", "--output", "TYPE", disk])
+        return tuple(sorted(set(found.split())))
+
+    def _array_members(self) -> set[str]:
+        name = os.path.basename(os.path.realpath(layout.ARRAY))
+        return {os.path.realpath(f"/dev/{part}") for part in os.listdir(f"/sys/block/{name}/slaves")}
+
+
+def check(disks: list[str]) -> None:
+    if not 1 <= len(disks) <= MOST_DISKS:
+        raise ValueError(
+            f"storage_node_disks has {len(disks)} disks: give one or two, such as [/dev/disk/by-id/ata-A, /dev/disk/by-id/ata-B]"
+        )
+    missing = [disk for disk in disks if not os.path.exists(disk)]
+    if missing:
+        known = sorted(f"/dev/disk/by-id/{name}" for name in os.listdir("/dev/disk/by-id")) if os.path.isdir("/dev/disk/by-id") else []
+        raise ValueError(f"storage_node_disks: there is no {', no '.join(missing)} here; there is {', '.join(known) or 'no disk'}")
+
+
+def refuse_foreign(observed: layout.Observed, wipe: bool) -> None:
+    found = [f"{disk} ({', '.join(signatures)})" for disk, signatures in layout.foreign(observed).items()]
+    if found and not wipe:
+        raise ValueError(
+            f"not ours and not empty: {'; '.join(found)}. Nothing was touched. "
+            "If what they hold may be lost, run again with -e storage_node_wipe_disks=true"
+        )
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "disks": {"type": "list", "elements": "path", "required": True},
+            "images_size": {"type": "str", "default": "8G"},
+            "wipe": {"type": "bool", "default": False},
+        },
+        supports_check_mode=True,
+    )
+    runner = Runner(module)
+    disks = module.params["disks"]
+    try:
+        check(disks)
+        observed = Machine(runner).observe(disks)
+        refuse_foreign(observed, module.params["wipe"])
+        commands = layout.plan(disks, module.params["images_size"], observed)
+        if not module.check_mode:
+            for command in commands:
+                runner.run(command, timeout=STEP_TIMEOUT)
+    except RunError as error:
+        module.fail_json(msg=f"cannot lay out the disks: {error}", **error.result)
+    except (ValueError, OSError) as error:
+        module.fail_json(msg=str(error))
+    lines = "".join(f"{' '.join(command)}\n" for command in commands)
+    module.exit_json(changed=bool(commands), commands=commands, diff={"before": "", "after": lines})
+
+
+if __name__ == "__main__":
+    main()
