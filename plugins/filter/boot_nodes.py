@@ -75,8 +75,8 @@ def _hardware_node(name: str, host: Mapping[str, Any]) -> dict[str, Any]:
         **_common(name, host),
         "role": "hardware",
         "image_kind": "xen",
-        "root": host.get("hardware_node_root", "aoe"),
-        "dom0_memory": host.get("hardware_node_dom0_memory", 1024),
+        "root": host.get("hardware_node_root") or "aoe",
+        "dom0_memory": host.get("hardware_node_dom0_memory") or 1024,
         "instance_mac": _mac(name, host, "node_instance_mac"),
     }
 

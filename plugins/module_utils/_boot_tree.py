@@ -34,8 +34,7 @@ def check_nodes(nodes: list[dict[str, Any]], has_storage_network: bool = True) -
         if name in owners:
             raise BadInputError(f"two nodes are called {name}; give each a name of its own")
         owners[name] = name
-        if node["root"] != "ram" and not any(other["role"] == "storage" for other in nodes):
-            raise BadInputError(f"root {node['root']} of {name} needs a StorageNode, and storage_nodes is empty; use ram")
+        _check_root(node, [other for other in nodes if other["role"] == "storage"])
         if node["image"] and not _names.matches(_names.IMAGE, node["image"]):
             raise BadInputError(f"image {node['image']!r} of {name}: use a published name such as xen-0123456789abcdef")
         if node["role"] == "hardware" and node["dom0_memory"] < LEAST_DOM0_MEMORY:
@@ -43,6 +42,18 @@ def check_nodes(nodes: list[dict[str, Any]], has_storage_network: bool = True) -
         for key in node["authorized_keys"]:
             if "\n" in key.strip():
                 raise BadInputError(f"authorized_keys of {name}: one key a line, found a line break inside a key")
+
+
+def _check_root(node: dict[str, Any], storage_nodes: list[dict[str, Any]]) -> None:
+    if node["root"] == "ram":
+        return
+    if not storage_nodes:
+        raise BadInputError(f"root {node['root']} of {node['name']} needs a StorageNode, and storage_nodes is empty; use ram")
+    if storage_nodes[0]["storage_mac"] and not node["storage_mac"]:
+        raise BadInputError(
+            f"root {node['root']} of {node['name']} comes over the storage network of {storage_nodes[0]['name']}: "
+            "give it a storage_mac there, or root ram"
+        )
 
 
 def _check_macs(node: dict[str, Any], owners: dict[str, str], has_storage_network: bool) -> None:
@@ -101,11 +112,14 @@ def _read_json(path: str) -> dict[str, Any]:
     """Return what a JSON file holds, or nothing where there is no file."""
     try:
         with open(path, encoding="utf-8") as stream:
-            return json.load(stream)
+            data = json.load(stream)
+        if not isinstance(data, dict):
+            raise ValueError("it holds no JSON object")
     except FileNotFoundError:
         return {}
     except ValueError as error:
         raise BadInputError(f"{path} is damaged: {error}; restore it from a backup") from error
+    return data
 
 
 class BootTree:
@@ -124,6 +138,8 @@ class BootTree:
         self.addresses = self._addresses()
 
     def _addresses(self) -> dict[str, str]:
+        for address in self.params["taken"]:
+            _addresses.parse_host(address, self.network, "in taken:")
         taken = dict.fromkeys(self.params["taken"], "another machine")
         return _addresses.allocate(
             [(node["name"], node["address"]) for node in self.params["nodes"]],

@@ -19,9 +19,12 @@ FOR_EVER = 2**64 - 1
 
 def _load(private_key: str, what: str) -> Ed25519PrivateKey:
     try:
-        return ssh.load_ssh_private_key(private_key.encode(), password=None)
+        key = ssh.load_ssh_private_key(private_key.encode(), password=None)
+        if not isinstance(key, Ed25519PrivateKey):
+            raise ValueError("it is of another type")
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{what} is not an OpenSSH private key without a password: {error}") from error
+        raise ValueError(f"{what} is not an ed25519 OpenSSH private key without a password: {error}") from error
+    return key
 
 
 def new_host_key() -> str:

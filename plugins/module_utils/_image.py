@@ -43,7 +43,7 @@ def file_sha256(path: str | os.PathLike[str]) -> str:
 
 def overlay_digest(directory: str) -> str:
     """Return one digest of all that is below a directory: paths, permissions and contents."""
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(f"{os.stat(directory).st_mode:o}\n".encode())
     for path in sorted(Path(directory).rglob("*")):
         contents = os.readlink(path) if path.is_symlink() else file_sha256(path) if path.is_file() else ""
         digest.update(f"{path.relative_to(directory)} {path.lstat().st_mode:o} {contents}\n".encode())

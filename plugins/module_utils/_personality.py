@@ -47,7 +47,7 @@ def personality_files(node: Node, identity: Identity) -> dict[str, tuple[int, st
 def _storage_files(node: Node) -> dict[str, tuple[int, str]]:
     """Return what only StorageNodes have: who may mount the images, and the halves."""
     network = (node.storage_address or node.address).network
-    files = {"etc/exports.d/bareroot.exports": (0o644, f"/srv/bareroot/images {network}(ro,no_subtree_check)\n")}
+    files = {"etc/exports.d/bareroot.exports": (0o644, f"/srv/bareroot/images {network}(ro,no_subtree_check,mountpoint)\n")}
     files.update({f"etc/drbd.d/{half}.res": (0o644, _drbd_resource(half, minor, node)) for minor, half in enumerate(HALVES)})
     return files
 
@@ -120,7 +120,7 @@ def listing(data: bytes) -> str:
         with tarfile.open(fileobj=io.BytesIO(data)) as tar:
             files = [(entry, tar.extractfile(entry)) for entry in tar.getmembers()]
             return "".join(f"{entry.mode:o} {entry.name} {_digest(stream.read())}\n" for entry, stream in files if stream)
-    except tarfile.TarError:
+    except (tarfile.TarError, EOFError, KeyError, UnicodeError):
         return f"damaged, {_digest(data)}\n"
 
 

@@ -20,9 +20,9 @@ class Change:
 
 
 def read(path: str) -> bytes | None:
-    """Return a file's contents, or None when there is none."""
+    """Return a file's contents, or None when there is none. Of a link it is where it leads, never what is there."""
     try:
-        return Path(path).read_bytes()
+        return f"-> {os.readlink(path)}\n".encode() if os.path.islink(path) else Path(path).read_bytes()
     except FileNotFoundError:
         return None
 
@@ -80,8 +80,9 @@ def write(path: str, data: bytes, mode: int, group: int = -1) -> None:
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(data)
-        os.chmod(temporary, mode)
+        # In this order: a change of group takes set-ID bits away.
         os.chown(temporary, -1, group)
+        os.chmod(temporary, mode)
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)

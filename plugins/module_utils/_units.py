@@ -65,7 +65,7 @@ def _seconds(timestamp: str) -> float:
 
 def newest(paths: list[str]) -> float:
     """Return when the last of these files was changed; those that are not there do not count."""
-    return max((os.stat(path).st_mtime for path in paths if os.path.exists(path)), default=0.0)
+    return max((os.lstat(path).st_mtime for path in paths if os.path.lexists(path)), default=0.0)
 
 
 def plan(changed: dict[str, float], states: dict[str, State]) -> Plan:

@@ -72,28 +72,39 @@ files:
 """
 
 import os
+import re
 import stat
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils import _tree
 
+# Four digits: an unquoted 0644 arrives as 420.
+MODE = re.compile(r"[0-7]{4}")
+
 
 def differing(wanted: dict) -> _tree.Change | None:
     """Return how a file differs from what is wanted, or None."""
     path = wanted["path"]
     before = _tree.read(path)
-    if wanted["link"]:
-        linked = os.path.islink(path) and os.readlink(path) == wanted["link"]
-        return None if linked else _tree.Change(path, before, f"-> {wanted['link']}\n".encode())
+    if wanted["content"] is None:
+        after = f"-> {wanted['link']}\n".encode()
+        return None if os.path.islink(path) and before == after else _tree.Change(path, before, after)
     after = wanted["content"].encode()
     same = before == after and not os.path.islink(path) and stat.S_IMODE(os.stat(path).st_mode) == int(wanted["mode"], 8)
     return None if same else _tree.Change(path, before, after)
 
 
+def check(files: list[dict]) -> None:
+    """Refuse, before anything is written, permissions that mean something else than they look like."""
+    for wanted in files:
+        if not MODE.fullmatch(wanted["mode"]):
+            raise ValueError(f"mode {wanted['mode']!r} of {wanted['path']}: write octal digits in quotes, such as '0644'")
+
+
 def put(wanted: dict, change: _tree.Change) -> None:
     os.makedirs(os.path.dirname(change.path), exist_ok=True)
-    if wanted["link"]:
+    if wanted["content"] is None:
         _tree.link(wanted["link"], change.path)
     else:
         _tree.write(change.path, change.after, int(wanted["mode"], 8))
@@ -121,6 +132,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
+        check(module.params["files"])
         present = [(wanted, change) for wanted in module.params["files"] if (change := differing(wanted))]
         surplus = [_tree.Change(path, _tree.read(path), None) for path in module.params["absent"] if os.path.lexists(path)]
         if not module.check_mode:

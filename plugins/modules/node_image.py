@@ -153,7 +153,7 @@ class NodeImage:
         try:
             with tarfile.open(self.archive(name)) as tar:
                 return _image.sizes(tar.extractfile(f"{name}/{_image.MANIFEST}").read())
-        except (FileNotFoundError, KeyError, tarfile.TarError):
+        except (FileNotFoundError, KeyError, ValueError, tarfile.TarError):
             # Not there, or damaged: it is built again.
             return {}
 
@@ -222,7 +222,7 @@ def main() -> None:
     except (RunError, ValueError, OSError, EOFError) as error:
         module.fail_json(msg=f"cannot build the {module.params['kind']} image: {error}", **getattr(error, "result", {}))
     module.exit_json(
-        changed=name != before,
+        changed=name != before or (stale and module.check_mode),
         name=name,
         archive=image.archive(name),
         sizes=image.sizes(name),

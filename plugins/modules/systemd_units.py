@@ -96,6 +96,8 @@ def main() -> None:
     )
     runner = Runner(module)
     names = [unit["name"] for unit in module.params["units"]]
+    if not names:
+        module.exit_json(changed=False, started=[], restarted=[], enabled=[])
     try:
         states = _units.parse(runner.run(_units.show_argv(names)), names)
         missing = [name for name in names if states[name].load == "not-found"]

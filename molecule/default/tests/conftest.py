@@ -41,6 +41,11 @@ def hardware_nodes(addresses: dict[str, str]) -> dict[str, testinfra.host.Host]:
     return {name: wait_for(addresses[name], "grep ready$ /run/bareroot/boot.log") for name in ("hn1", "hn2")}
 
 
+@pytest.fixture(scope="session")
+def storage_node(addresses: dict[str, str]) -> testinfra.host.Host:
+    return wait_for(addresses["sn1"], "grep ready$ /run/bareroot/boot.log && systemctl is-active bareroot-storage")
+
+
 @pytest.fixture(params=["hn1", "hn2"])
 def hardware_node(request: pytest.FixtureRequest, hardware_nodes: dict[str, testinfra.host.Host]) -> testinfra.host.Host:
     return hardware_nodes[request.param]

@@ -3,6 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
+
+# What is read for the digest in each root mode.
+ROOTS = {
+    "aoe": "/dev/etherd/e1000.*",
+    "nfs": "/run/bareroot/image/{xen}/root.squashfs",
+    "ram": "/run/bareroot/image/root.squashfs",
+}
+
+
+def root_mode(host) -> str:
+    return re.search(r" bareroot\.root=(\w+) ", host.check_output("cat /proc/cmdline"))[1]
 
 
 def test_dom0_runs_under_xen(hardware_node):
@@ -11,16 +23,42 @@ def test_dom0_runs_under_xen(hardware_node):
 
 
 def test_there_is_no_disk(hardware_node):
-    assert hardware_node.check_output("lsblk --noheadings --output TYPE | sort -u") == "loop"
+    names = hardware_node.check_output("lsblk --noheadings --list --output NAME").split()
+    assert [name for name in names if not name.startswith(("loop", "etherd"))] == []
 
 
-def test_root_is_the_published_image_in_ram(hardware_node, published):
+def test_root_is_the_published_image(hardware_node, published):
     cmdline = hardware_node.check_output("cat /proc/cmdline")
     assert f"bareroot.image={published['xen']} " in cmdline
     assert hardware_node.mount_point("/").filesystem == "overlay"
-    assert hardware_node.check_output("losetup --noheadings --output BACK-FILE").endswith("/root.squashfs")
-    digest = hardware_node.check_output("sha256sum /run/bareroot/image/root.squashfs").split()[0]
+    # The whole root, as it arrived here, has the digest under which it was published.
+    digest = hardware_node.check_output(f"sha256sum {ROOTS[root_mode(hardware_node)].format(**published)}").split()[0]
     assert f"bareroot.digest={digest} " in cmdline
+
+
+def test_root_is_what_its_mode_says(hardware_node):
+    source = hardware_node.check_output("findmnt --noheadings --output SOURCE /run/bareroot/lower")
+    backing = hardware_node.check_output("losetup --noheadings --output BACK-FILE")
+    image_file_system = hardware_node.run("findmnt --noheadings --output FSTYPE,SOURCE /run/bareroot/image").stdout.split()
+    match root_mode(hardware_node):
+        case "aoe":
+            assert source.startswith("/dev/etherd/e1000.")
+            assert not backing
+        case "nfs":
+            assert source.startswith("/dev/loop")
+            assert image_file_system == ["nfs4", "10.78.0.11:/srv/bareroot/images"]
+        case "ram":
+            assert source.startswith("/dev/loop")
+            assert image_file_system[0] == "tmpfs"
+
+
+def test_the_network_root_is_never_given_up(hardware_node):
+    if root_mode(hardware_node) == "aoe":
+        assert int(hardware_node.check_output("cat /sys/module/aoe/parameters/aoe_deadsecs")) >= 3600
+        nic = hardware_node.check_output("cat /run/bareroot/storage-nic")
+        assert hardware_node.check_output("cat /sys/module/aoe/parameters/aoe_iflist") == nic
+    else:
+        assert "soft" not in hardware_node.run("findmnt --noheadings --output OPTIONS /run/bareroot/image").stdout.split(",")
 
 
 def test_personality_is_applied(hardware_nodes, addresses):

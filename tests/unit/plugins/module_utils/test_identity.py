@@ -50,16 +50,16 @@ def test_the_certificate_is_one_line_and_names_its_principals(host_key, ca_key):
 
 @pytest.mark.parametrize("text", ["", "x", "-----BEGIN OPENSSH PRIVATE KEY-----\n"], ids=["empty", "no-key", "cut-off"])
 def test_what_is_not_a_key_is_refused_by_name(text, host_key):
-    with pytest.raises(ValueError, match=r"^the CA is not an OpenSSH private key without a password: "):
+    with pytest.raises(ValueError, match=r"^the CA is not an ed25519 OpenSSH private key without a password: "):
         _identity.certify(host_key, text, ["hn1"])
-    with pytest.raises(ValueError, match=r"^host key of hn1 is not an OpenSSH private key without a password: "):
+    with pytest.raises(ValueError, match=r"^host key of hn1 is not an ed25519 OpenSSH private key without a password: "):
         _identity.certify(text, host_key, ["hn1"])
-    with pytest.raises(ValueError, match=r"^/var/ca is not an OpenSSH private key without a password: "):
+    with pytest.raises(ValueError, match=r"^/var/ca is not an ed25519 OpenSSH private key without a password: "):
         _identity.public_half(text, "/var/ca")
 
 
 def test_a_key_with_a_password_is_refused_by_name(host_key, tmp_path):
     path = tmp_path / "ca"
     subprocess.run([SSH_KEYGEN, "-q", "-t", "ed25519", "-N", "secret", "-f", str(path)], check=True, capture_output=True)
-    with pytest.raises(ValueError, match=r"^the CA is not an OpenSSH private key without a password: "):
+    with pytest.raises(ValueError, match=r"^the CA is not an ed25519 OpenSSH private key without a password: "):
         _identity.certify(host_key, path.read_text(), ["hn1"])

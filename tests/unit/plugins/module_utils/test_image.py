@@ -52,6 +52,7 @@ def test_equal_overlays_have_equal_digests_wherever_they_are(tmp_path):
     ],
 )
 def test_a_different_overlay_has_another_digest(files, tmp_path):
+    (tmp_path / "two").mkdir()
     assert overlay(tmp_path / "one", {"etc/hosts": "x"}) != overlay(tmp_path / "two", files)
 
 

@@ -53,13 +53,14 @@ def test_subdirectories_are_left_alone(tmp_path):
     assert _tree.Target(str(tmp_path), 0o644).compare({}) == []
 
 
-def test_a_link_in_place_of_a_file_is_replaced_even_when_its_target_is_equal(tmp_path):
+@pytest.mark.parametrize("mode", [0o644, 0o777], ids=oct)  # 0777 is what a link itself has
+def test_a_link_in_place_of_a_file_is_replaced_even_when_its_target_is_equal(mode, tmp_path):
     (tmp_path / "target").write_bytes(b"1")
-    (tmp_path / "target").chmod(0o644)
+    (tmp_path / "target").chmod(mode)
     served = tmp_path / "served"
     served.mkdir()
     (served / "a").symlink_to(tmp_path / "target")
-    target = _tree.Target(str(served), 0o644)
+    target = _tree.Target(str(served), mode)
     changes = target.compare({"a": b"1"})
     assert [change.path for change in changes] == ["a"]
     target.apply(changes)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -9,6 +10,16 @@ from plugins.module_utils import _units
 
 Plan, State = _units.Plan, _units.State
 RUNNING = State(load="loaded", active=True, enabled=True, since=1000.0)
+
+
+@pytest.fixture
+def far_east(monkeypatch):
+    """Set this process's time zone nine hours east of Greenwich, and return that in seconds west."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "EAST-9")
+        time.tzset()
+        yield -9 * 3600
+    time.tzset()
 
 
 def block(**properties):
@@ -80,8 +91,8 @@ def test_which_units_need_no_enabling(file_state, enabled):
         pytest.param("Fri 2026-11-20 06:21:39 UTC", datetime(2026, 11, 20, 6, 21, 39, tzinfo=UTC).timestamp(), id="seconds"),
     ],
 )
-def test_timestamps_are_seconds_since_1970_whatever_the_machines_time_zone(timestamp, seconds, monkeypatch):
-    monkeypatch.setenv("TZ", "Asia/Kolkata")
+def test_timestamps_are_seconds_since_1970_whatever_the_machines_time_zone(timestamp, seconds, far_east):
+    assert time.timezone == far_east
     assert _units.parse(block(ActiveEnterTimestamp=timestamp), ["a"])["a"].since == seconds
 
 

@@ -518,7 +518,7 @@ def test_a_ca_with_a_password_is_an_error_that_names_the_file(config_node):
     keygen("-q", "-t", "ed25519", "-N", "secret", "-f", str(path))
     result = config_node.run(node(1))
     assert result["failed"]
-    assert result["msg"].startswith(f"{path} is not an OpenSSH private key without a password: ")
+    assert result["msg"].startswith(f"{path} is not an ed25519 OpenSSH private key without a password: ")
     assert config_node.rendered() == []
     assert not (config_node.state / "nodes.json").exists()
 

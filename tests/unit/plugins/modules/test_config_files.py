@@ -103,7 +103,7 @@ def test_an_empty_file_is_not_the_same_as_none(machine, check_mode):
     assert (machine.base / "empty").exists() is not check_mode
 
 
-@pytest.mark.parametrize(("mode", "expected"), [("0600", 0o600), ("755", 0o755), ("0644", 0o644)])
+@pytest.mark.parametrize(("mode", "expected"), [("0600", 0o600), ("0755", 0o755), ("0644", 0o644)])
 def test_permissions_are_set_whatever_the_umask_and_mended(machine, mode, expected):
     wanted = machine.file("a", content="x\n", mode=mode)
     before = os.umask(0o077)

@@ -86,7 +86,6 @@ def test_check_mode_builds_nothing(builder):
     assert not builder.cache.exists()
 
 
-@pytest.mark.xfail(strict=True, reason="node_image compares the name of no image with the name that is not known yet: both are empty")
 def test_check_mode_expects_a_change_where_there_is_no_image_yet(builder):
     assert builder.run(check_mode=True)["changed"]
 

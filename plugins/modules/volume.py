@@ -1,0 +1,156 @@
+#!/usr/bin/python
+# Copyright: bareroot contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: volume
+short_description: Manage a volume on a StorageNode
+description:
+  - Makes, grows, exports or removes a thin volume. A new one goes to the half with the most room; a clone to the half of its template.
+  - Export is by AoE with direct and synchronous writes, so that what is acknowledged is on the disks.
+version_added: 0.1.0
+author:
+  - The bareroot maintainers (@bareroot)
+attributes:
+  check_mode:
+    description: Can run in check mode and says what would change.
+    support: full
+  diff_mode:
+    description: Shows the volume before and after.
+    support: full
+requirements:
+  - lvm2, thin-provisioning-tools, vblade
+options:
+  name:
+    description: The volume's name.
+    type: str
+    required: true
+  state:
+    description: Whether it is to be there. V(absent) loses what it holds.
+    type: str
+    choices: [present, absent]
+    default: present
+  size:
+    description: Size, as a number and V(M), V(G) or V(T). Needed for a new volume that is no clone. A volume is grown, never made smaller.
+    type: str
+  template:
+    description: Make a new volume as a clone of this one, which takes a moment whatever its size. An existing volume is left as it is.
+    type: str
+  export:
+    description: How to export it. Empty for not at all.
+    type: str
+    choices: ["", aoe]
+    default: ""
+  address:
+    description: AoE address as shelf.slot. Needed for an export.
+    type: str
+    default: ""
+"""
+
+EXAMPLES = r"""
+- name: Give web1 a root volume
+  bareroot.cloud.volume:
+    name: web1-root
+    template: debian13
+    size: 10G
+    export: aoe
+    address: "1.0"
+
+- name: Remove it, and all that it holds
+  bareroot.cloud.volume:
+    name: web1-root
+    state: absent
+"""
+
+RETURN = r"""
+volumes:
+  description: The volume as it is now, or in check mode would be, as M(bareroot.cloud.volume_info) describes it; empty when it is absent.
+  type: list
+  elements: dict
+  returned: success
+  sample: [{name: web1-root, half: half0, size: 10737418240, template: debian13, export: aoe, address: "1.0",
+            device: /dev/bareroot_half0/web1-root}]
+"""
+
+import json
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils import _volumes
+from ..module_utils._runner import RunError, Runner
+
+STEP_TIMEOUT = 120
+# systemctl is-active: running, not running, no such unit.
+IS_ACTIVE_CODES = (0, 3, 4)
+
+
+def plan_present(options: dict, volumes: dict[str, _volumes.Volume], pools: list[_volumes.Pool], runner: Runner) -> tuple:
+    _volumes.check(options["name"], options["address"], volumes)
+    present = volumes.get(options["name"])
+    target = _volumes.wanted(options, volumes, pools)
+    origin = volumes.get(target.template)
+    steps = _volumes.commands(present, target, origin.size if origin else 0)
+    if target.export:
+        active = present is not None and runner.run(["systemctl", "is-active", target.unit], accept=IS_ACTIVE_CODES).strip() == "active"
+        if not active or ["systemctl", "stop", target.unit] in steps:
+            steps.append(["systemctl", "start", target.unit])
+    return target, steps
+
+
+def plan_absent(options: dict, volumes: dict[str, _volumes.Volume]) -> tuple:
+    present = volumes.get(options["name"])
+    if present is None:
+        return None, []
+    clones = sorted(volume.name for volume in volumes.values() if volume.template == present.name)
+    stop = [["systemctl", "stop", present.unit]] if present.export else []
+    if clones:
+        # LVM keeps a thin clone when its origin goes; the clone's record of it is what would be lost.
+        raise ValueError(f"{present.name} is the template of {', '.join(clones)}; remove those first")
+    return None, [*stop, ["lvremove", "--yes", f"{present.group}/{present.name}"]]
+
+
+def described(volume: _volumes.Volume | None) -> str:
+    return json.dumps(volume.as_result(), indent=1, sort_keys=True) + "\n" if volume else ""
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "str", "required": True},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "size": {"type": "str"},
+            "template": {"type": "str"},
+            "export": {"type": "str", "choices": ["", "aoe"], "default": ""},
+            "address": {"type": "str", "default": ""},
+        },
+        supports_check_mode=True,
+    )
+    options = module.params
+    runner = Runner(module)
+    try:
+        volumes, pools = _volumes.parse(runner.run_json(_volumes.lvs_argv()))
+        if options["export"] and not options["address"]:
+            raise ValueError(f"address of {options['name']} is missing: an export needs a shelf.slot such as 1.0")
+        if options["state"] == "present":
+            target, steps = plan_present(options, volumes, pools, runner)
+        else:
+            target, steps = plan_absent(options, volumes)
+        if not module.check_mode:
+            for step in steps:
+                runner.run(step, timeout=STEP_TIMEOUT)
+    except RunError as error:
+        module.fail_json(msg=f"cannot change the volume {options['name']}: {error}", **error.result)
+    except ValueError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(
+        changed=bool(steps),
+        volumes=[target.as_result()] if target else [],
+        diff={"before": described(volumes.get(options["name"])), "after": described(target)},
+    )
+
+
+if __name__ == "__main__":
+    main()

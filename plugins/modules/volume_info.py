@@ -1,0 +1,81 @@
+#!/usr/bin/python
+# Copyright: bareroot contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: volume_info
+short_description: List a StorageNode's volumes
+description:
+  - Lists the thin volumes of the halves for which this StorageNode is primary.
+version_added: 0.1.0
+author:
+  - The bareroot maintainers (@bareroot)
+attributes:
+  check_mode:
+    description: Can run in check mode; changes nothing.
+    support: full
+  diff_mode:
+    description: There is nothing to differ.
+    support: none
+requirements:
+  - lvm2
+"""
+
+EXAMPLES = r"""
+- name: List volumes
+  bareroot.cloud.volume_info:
+  register: storage
+"""
+
+RETURN = r"""
+volumes:
+  description: One dictionary a volume, by name.
+  type: list
+  elements: dict
+  returned: success
+  contains:
+    name:
+      description: The volume's name.
+      type: str
+    half:
+      description: The half that it lies on.
+      type: str
+    size:
+      description: Size in bytes.
+      type: int
+    template:
+      description: The volume that it is a clone of; empty where there is none.
+      type: str
+    export:
+      description: How it is exported; empty where it is not.
+      type: str
+    address:
+      description: AoE shelf.slot; empty where it is not exported.
+      type: str
+    device:
+      description: Its device on the StorageNode.
+      type: str
+  sample: [{name: web1-root, half: half0, size: 10737418240, template: debian13, export: aoe, address: "1.0",
+            device: /dev/bareroot_half0/web1-root}]
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils import _volumes
+from ..module_utils._runner import RunError, Runner
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec={}, supports_check_mode=True)
+    try:
+        volumes, _pools = _volumes.parse(Runner(module).run_json(_volumes.lvs_argv()))
+    except RunError as error:
+        module.fail_json(msg=f"cannot list volumes: {error}", **error.result)
+    module.exit_json(changed=False, volumes=[volumes[name].as_result() for name in sorted(volumes)])
+
+
+if __name__ == "__main__":
+    main()
