@@ -53,6 +53,12 @@ def _mac(name: str, host: Mapping[str, Any], variable: str) -> str:
     return normal_mac(str(value))
 
 
+def _given(host: Mapping[str, Any], variable: str, default: Any) -> Any:
+    """Return a variable, or the default of its role when it is not set or set to nothing."""
+    value = host.get(variable)
+    return default if value is None else value
+
+
 def _common(name: str, host: Mapping[str, Any]) -> dict[str, Any]:
     if not host.get("node_mac"):
         raise AnsibleFilterError(f"node_mac of {name} is missing; write it as '52:54:00:12:34:56'")
@@ -75,8 +81,8 @@ def _hardware_node(name: str, host: Mapping[str, Any]) -> dict[str, Any]:
         **_common(name, host),
         "role": "hardware",
         "image_kind": "xen",
-        "root": host.get("hardware_node_root") or "aoe",
-        "dom0_memory": host.get("hardware_node_dom0_memory") or 1024,
+        "root": _given(host, "hardware_node_root", "aoe"),
+        "dom0_memory": _given(host, "hardware_node_dom0_memory", 1024),
         "instance_mac": _mac(name, host, "node_instance_mac"),
     }
 

@@ -79,7 +79,7 @@ def allocate(
             try:
                 result[name] = next(free)
             except StopIteration as error:
-                raise ValueError(f"no address left for {name} in {address_range or network}: enlarge node_address_range") from error
+                raise ValueError(f"no address left for {name} in {address_range or network}: enlarge config_node_address_range") from error
     return result
 
 

@@ -35,13 +35,16 @@ def check_nodes(nodes: list[dict[str, Any]], has_storage_network: bool = True) -
             raise BadInputError(f"two nodes are called {name}; give each a name of its own")
         owners[name] = name
         _check_root(node, [other for other in nodes if other["role"] == "storage"])
-        if node["image"] and not _names.matches(_names.IMAGE, node["image"]):
-            raise BadInputError(f"image {node['image']!r} of {name}: use a published name such as xen-0123456789abcdef")
+        image, kind = node["image"], node["image_kind"]
+        if image and not (_names.matches(_names.IMAGE, image) and image.startswith(f"{kind}-")):
+            raise BadInputError(f"image {image!r} of {name}: use a published {kind} image, such as {kind}-0123456789abcdef")
         if node["role"] == "hardware" and node["dom0_memory"] < LEAST_DOM0_MEMORY:
             raise BadInputError(f"dom0_memory {node['dom0_memory']} of {name}: give dom0 at least {LEAST_DOM0_MEMORY} MiB, such as 1024")
         for key in node["authorized_keys"]:
             if "\n" in key.strip():
                 raise BadInputError(f"authorized_keys of {name}: one key a line, found a line break inside a key")
+        if not node["authorized_keys"]:
+            raise BadInputError(f"authorized_keys of {name} is empty, so nobody could log in: give keys such as 'ssh-ed25519 AAAA… admin'")
 
 
 def _check_root(node: dict[str, Any], storage_nodes: list[dict[str, Any]]) -> None:
@@ -49,10 +52,10 @@ def _check_root(node: dict[str, Any], storage_nodes: list[dict[str, Any]]) -> No
         return
     if not storage_nodes:
         raise BadInputError(f"root {node['root']} of {node['name']} needs a StorageNode, and storage_nodes is empty; use ram")
-    if storage_nodes[0]["storage_mac"] and not node["storage_mac"]:
+    if bool(storage_nodes[0]["storage_mac"]) != bool(node["storage_mac"]):
         raise BadInputError(
-            f"root {node['root']} of {node['name']} comes over the storage network of {storage_nodes[0]['name']}: "
-            "give it a storage_mac there, or root ram"
+            f"root {node['root']} of {node['name']} comes from {storage_nodes[0]['name']}, and only one of the two has a storage_mac: "
+            "give both one, or neither, or use root ram"
         )
 
 

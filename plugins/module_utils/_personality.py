@@ -47,7 +47,8 @@ def personality_files(node: Node, identity: Identity) -> dict[str, tuple[int, st
 def _storage_files(node: Node) -> dict[str, tuple[int, str]]:
     """Return what only StorageNodes have: who may mount the images, and the halves."""
     network = (node.storage_address or node.address).network
-    files = {"etc/exports.d/bareroot.exports": (0o644, f"/srv/bareroot/images {network}(ro,no_subtree_check,mountpoint)\n")}
+    # NFSv4's root itself (fsid=0): a root above it would lie on an overlay, which cannot be exported.
+    files = {"etc/exports.d/bareroot.exports": (0o644, f"/srv/bareroot/images {network}(ro,fsid=0,no_subtree_check,mountpoint)\n")}
     files.update({f"etc/drbd.d/{half}.res": (0o644, _drbd_resource(half, minor, node)) for minor, half in enumerate(HALVES)})
     return files
 

@@ -191,7 +191,7 @@ class NodeImage:
         shutil.copyfile(os.path.join(boot, "packages.txt"), os.path.join(result, "packages.txt"))
 
     def _pack(self, root: str, target: str) -> None:
-        argv = ["mksquashfs", root, target, "-noappend", "-no-progress", "-comp", "zstd", "-Xcompression-level", "19"]
+        argv = ["mksquashfs", root, target, "-noappend", "-no-progress", "-comp", "zstd", "-Xcompression-level", "15"]
         self.runner.run(argv, timeout=BUILD_TIMEOUT)
 
 

@@ -46,7 +46,7 @@ def test_root_is_what_its_mode_says(hardware_node):
             assert not backing
         case "nfs":
             assert source.startswith("/dev/loop")
-            assert image_file_system == ["nfs4", "10.78.0.11:/srv/bareroot/images"]
+            assert image_file_system == ["nfs4", "10.78.0.11:/"]
         case "ram":
             assert source.startswith("/dev/loop")
             assert image_file_system[0] == "tmpfs"

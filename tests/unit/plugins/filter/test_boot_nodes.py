@@ -126,7 +126,11 @@ def test_machines_of_other_groups_are_not_served(groups):
 
 
 def test_the_result_passes_boot_trees_checks():
-    hosts = {"hn1": {"node_mac": MAC}, "sn1": {"node_mac": "52-54-00-00-00-0A", "node_authorized_keys": ["ssh-ed25519 A"]}}
+    keys = ["ssh-ed25519 A"]
+    hosts = {
+        "hn1": {"node_mac": MAC, "node_authorized_keys": keys},
+        "sn1": {"node_mac": "52-54-00-00-00-0A", "node_authorized_keys": keys},
+    }
     nodes = boot_nodes(hosts, {"hardware_nodes": ["hn1"], "storage_nodes": ["sn1"]})
     _boot_tree.check_nodes([{"instance_mac": "", **node} for node in nodes])
     with pytest.raises(_boot_tree.BadInputError):

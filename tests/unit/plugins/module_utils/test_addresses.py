@@ -174,7 +174,7 @@ def test_an_address_that_a_node_cannot_have_is_refused_with_its_owner_or_the_hos
     ("address_range", "where"), [("10.0.0.1-10.0.0.2", "10.0.0.1-10.0.0.2"), ("", "10.0.0.0/30")], ids=["range", "network"]
 )
 def test_no_address_left_is_refused_with_the_node_and_what_to_enlarge(address_range, where):
-    with pytest.raises(ValueError, match=f"no address left for c in {where}: enlarge node_address_range"):
+    with pytest.raises(ValueError, match=f"no address left for c in {where}: enlarge config_node_address_range"):
         _addresses.allocate([("a", ""), ("b", ""), ("c", "")], {}, address_range, IPv4Network("10.0.0.0/30"), {})
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from plugins.module_utils import _boot_tree, _identity, _names
 
 XEN = "xen-0123456789abcdef"
-STORAGE = "storage-0123456789abcdef"
+STORAGE = "xen-fedcba9876543210"
 PLAIN = {
     "name": "hn1",
     "role": "hardware",
@@ -24,7 +24,7 @@ PLAIN = {
     "dom0_memory": 1024,
     "storage_mac": "",
     "instance_mac": "",
-    "authorized_keys": [],
+    "authorized_keys": ["ssh-ed25519 AAAA root@admin"],
 }
 PERSONALITY = {
     "etc/hostname",
@@ -161,7 +161,7 @@ GOOD = {
     "image": st.sampled_from(["", XEN, STORAGE]),
     "storage_mac": st.just("") | st.from_regex(_names.MAC, fullmatch=True),
     "instance_mac": st.just("") | st.from_regex(_names.MAC, fullmatch=True),
-    "authorized_keys": st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\n")), max_size=3),
+    "authorized_keys": st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\n")), min_size=1, max_size=3),
 }
 MACS = ("mac", "storage_mac", "instance_mac")
 
@@ -177,7 +177,7 @@ HOSTILE = {
     "image": hostile(XEN, STORAGE),
     "storage_mac": hostile("52:54:00:12:34:56"),
     "instance_mac": hostile("52:54:00:12:34:56"),
-    "authorized_keys": st.lists(hostile("ssh-ed25519 AAAA root@admin"), max_size=3),
+    "authorized_keys": st.lists(hostile("ssh-ed25519 AAAA root@admin"), min_size=1, max_size=3),
 }
 
 

@@ -22,7 +22,9 @@ UNPUBLISHED = "xen-ffffffffffffffff"
 
 def node(number, **options):
     mac = f"52:54:00:00:00:{number:02x}"
-    return {"name": f"hn{number}", "role": "hardware", "mac": mac, "image_kind": "xen", "dom0_memory": 1024, **options}
+    keys = ["ssh-ed25519 AAAA admin"]
+    common = {"name": f"hn{number}", "role": "hardware", "mac": mac, "image_kind": "xen", "dom0_memory": 1024, "authorized_keys": keys}
+    return {**common, **options}
 
 
 # What there is whatever the nodes are.
@@ -438,6 +440,7 @@ STORAGE_CARD = {"storage_mac": "52:54:00:00:01:01"}
         pytest.param([node(1, storage_mac="x")], {}, ["storage_mac 'x' of hn1", "as '52:54:00:12:34:56'"], id="storage-mac"),
         pytest.param([node(1, instance_mac="x")], {}, ["instance_mac 'x' of hn1", "as '52:54:00:12:34:56'"], id="instance-mac"),
         pytest.param([node(1, image="../x")], {}, ["image '../x' of hn1", "such as xen-0123456789abcdef"], id="image"),
+        pytest.param([node(1, authorized_keys=[])], {}, ["authorized_keys of hn1", "ssh-ed25519"], id="nobody-could-log-in"),
         pytest.param([node(1, authorized_keys=["a\nb"])], {}, ["authorized_keys of hn1", "one key a line"], id="two-keys-in-one"),
         pytest.param([HN1, SAME_MAC], {}, ["mac 52:54:00:00:00:01 of hn2 belongs to hn1 already"], id="same-mac"),
         pytest.param(
@@ -471,7 +474,7 @@ STORAGE_CARD = {"storage_mac": "52:54:00:00:01:01"}
         pytest.param(
             [HN1, HN2],
             {"address_range": "10.0.0.5-10.0.0.5"},
-            ["no address left for hn2 in 10.0.0.5-10.0.0.5", "node_address_range"],
+            ["no address left for hn2 in 10.0.0.5-10.0.0.5", "config_node_address_range"],
             id="range-full",
         ),
         pytest.param(

@@ -1,0 +1,274 @@
+"""Root images that StorageNodes export: their AoE addresses, what says so, and what a StorageNode itself gets."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import tarfile
+from ipaddress import IPv4Network
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plugins.module_utils import _boot_tree, _identity, _storage_layout, _volumes
+
+ONE, TWO, THREE = (f"xen-{digit * 16}" for digit in "123")
+STORAGE = "storage-0123456789abcdef"
+FILES = ("root.squashfs", "vmlinuz", "initrd", "xen", "xen.efi")
+
+
+def hardware(number=1, image="", root="aoe", **options):
+    return node(number, name=f"hn{number}", role="hardware", image_kind="xen", image=image, root=root, **options)
+
+
+def storage(number=9, **options):
+    return node(number, name=f"sn{number}", role="storage", image_kind="storage", image="", root="ram", **options)
+
+
+def node(number, **options):
+    return {
+        "mac": f"52:54:00:00:00:{number:02x}",
+        "address": f"10.0.0.{10 + number}",
+        "dom0_memory": 1024,
+        "storage_mac": f"52:54:00:00:01:{number:02x}",
+        "instance_mac": "",
+        "authorized_keys": ["ssh-ed25519 AAAA admin"],
+        **options,
+    }
+
+
+class ConfigNode:
+    """A ConfigNode's directories, with images published, and what is rendered from them. Records are kept as the module keeps them."""
+
+    def __init__(self, base):
+        self.base = base
+        (base / "ca").write_text(_identity.new_host_key())
+        for number, name in enumerate((ONE, TWO, THREE, STORAGE)):
+            (base / "images" / name).mkdir(parents=True)
+            files = {file: {"sha256": f"{number}" * 64, "size": 1000 + number} for file in FILES if name != STORAGE or "xen" not in file}
+            (base / "images" / name / "manifest.json").write_text(json.dumps({"name": name, "files": files}))
+        self.publish(ONE)
+
+    def publish(self, name):
+        (self.base / "images" / "current.json").write_text(json.dumps({"xen": name, "storage": STORAGE}))
+
+    def render(self, *nodes, keep=True, **options):
+        params = {
+            "nodes": list(nodes),
+            "server": "10.0.0.1",
+            "network": "10.0.0.0/24",
+            "address_range": "",
+            "storage_network": "10.1.0.0/24",
+            "storage_mtu": 1500,
+            "taken": [],
+            "directory": str(self.base),
+            "state_directory": str(self.base),
+            **options,
+        }
+        files, records = _boot_tree.BootTree(params, check_mode=False).render()
+        if keep:
+            (self.base / "nodes.json").write_text(json.dumps(records))
+        return files, records["exports"]
+
+    def exports(self, *nodes, **options):
+        return self.render(*nodes, **options)[1]
+
+    def root_images(self, *nodes, **options):
+        return json.loads(self.render(*nodes, **options)[0]["boot"]["root-images.json"])
+
+    def kernel_words(self, number, *nodes, **options):
+        script = self.render(*nodes, **options)[0]["boot"][f"52-54-00-00-00-{number:02x}.ipxe"].decode()
+        (line,) = [line for line in script.splitlines() if "boot=bareroot" in line]
+        return dict(word.partition("=")[::2] for word in line.split())
+
+    def personality(self, number, *nodes, **options):
+        data = self.render(*nodes, **options)[0]["personality"][f"10.0.0.{10 + number}.tar"]
+        with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+            return {entry.name: tar.extractfile(entry).read().decode() for entry in tar.getmembers() if entry.isfile()}
+
+
+@pytest.fixture
+def config_node(tmp_path):
+    return ConfigNode(tmp_path)
+
+
+def test_each_image_in_use_has_one_address_however_many_nodes_boot_it(config_node):
+    nodes = [hardware(1), hardware(2, TWO), hardware(3, ONE), hardware(4, TWO, "ram"), storage()]
+    assert config_node.exports(*nodes) == {ONE: "1000.0", TWO: "1000.1"}
+
+
+def test_without_a_storage_node_no_image_has_an_address(config_node):
+    assert config_node.exports(hardware(1, root="ram")) == {}
+    assert config_node.root_images(hardware(1, root="ram")) == {}
+
+
+def test_without_a_hardware_node_there_is_nothing_to_export(config_node):
+    assert config_node.exports(storage()) == {}
+    assert config_node.root_images(storage()) == {}
+
+
+def test_a_second_run_allocates_nothing(config_node):
+    first = config_node.render(hardware(1), hardware(2, TWO), storage())
+    second = config_node.render(hardware(1), hardware(2, TWO), storage())
+    assert first[1] == second[1]
+    assert first[0]["boot"] == second[0]["boot"]
+
+
+def test_an_address_is_kept_whatever_comes_and_goes_and_no_other_image_gets_it(config_node):
+    assert config_node.exports(hardware(1, TWO), storage()) == {TWO: "1000.0"}
+    config_node.publish(THREE)
+    assert config_node.exports(hardware(1), storage()) == {TWO: "1000.0", THREE: "1000.1"}
+    assert config_node.exports(hardware(1, ONE), hardware(2, TWO), storage()) == {TWO: "1000.0", THREE: "1000.1", ONE: "1000.2"}
+    assert config_node.exports(storage()) == {TWO: "1000.0", THREE: "1000.1", ONE: "1000.2"}
+    assert config_node.exports() == {TWO: "1000.0", THREE: "1000.1", ONE: "1000.2"}
+    assert config_node.root_images(hardware(1, TWO), storage())[TWO]["aoe"] == "1000.0"
+
+
+@pytest.mark.parametrize(("before", "address"), [(0, "1000.0"), (254, "1000.254"), (255, "1001.0"), (509, "1001.254"), (510, "1002.0")])
+def test_a_shelf_has_255_slots_and_then_comes_the_next(config_node, before, address):
+    images = _boot_tree.Images(str(config_node.base), {})
+    images.export([f"xen-{number:016x}" for number in range(before)])
+    images.export([ONE])
+    assert images.exports[ONE] == address
+
+
+IMAGES = st.lists(st.lists(st.integers(0, 600).map("xen-{:016x}".format) | st.just(""), max_size=40), max_size=8)
+
+
+@given(IMAGES, st.integers(0, 600))
+def test_no_address_ever_belongs_to_two_images_or_changes(runs, before):
+    exports = {}
+    images = _boot_tree.Images("/nowhere", exports)
+    images.export([f"old-{number:016x}" for number in range(before)])
+    for names in runs:
+        known = dict(images.exports)
+        images.export(names)
+        assert known.items() <= images.exports.items()
+        assert images.exports.keys() == known.keys() | ({*names} - {""})
+    assert len(set(images.exports.values())) == len(images.exports)
+    for address in images.exports.values():
+        _volumes.check("x", address, {})
+
+
+def test_the_list_for_storage_nodes_has_what_they_need_to_fetch_and_check(config_node):
+    assert config_node.root_images(hardware(1, TWO), hardware(2), storage()) == {
+        TWO: {"aoe": "1000.0", "sha256": "1" * 64, "size": 1001},
+        ONE: {"aoe": "1000.1", "sha256": "0" * 64, "size": 1000},
+    }
+
+
+def test_the_list_has_only_what_nodes_boot_now(config_node):
+    config_node.render(hardware(1, TWO), storage())
+    assert config_node.root_images(hardware(1, ONE), storage()).keys() == {ONE}
+
+
+@pytest.mark.parametrize("root", ["aoe", "nfs"])
+@pytest.mark.parametrize("others", [[], [hardware(2, root="ram")]], ids=["alone", "with-another"])
+def test_a_root_from_a_storage_node_needs_one(config_node, root, others):
+    with pytest.raises(_boot_tree.BadInputError, match=f"^root {root} of hn1 needs a StorageNode, and storage_nodes is empty; use ram$"):
+        config_node.render(hardware(1, root=root), *others)
+    assert not (config_node.base / "nodes.json").exists()
+    config_node.render(hardware(1, root=root), *others, storage())
+
+
+@pytest.mark.parametrize(
+    ("root", "expected"),
+    [
+        ("ram", {"bareroot.root": "ram"}),
+        ("aoe", {"bareroot.root": "aoe", "bareroot.aoe": "1000.1"}),
+        ("nfs", {"bareroot.root": "nfs", "bareroot.nfs": "10.1.0.19"}),
+    ],
+)
+def test_a_node_is_told_where_its_root_is(config_node, root, expected):
+    words = config_node.kernel_words(1, hardware(2, TWO), hardware(1, root=root), storage())
+    sources = {key: value for key, value in words.items() if key in ("bareroot.root", "bareroot.aoe", "bareroot.nfs")}
+    assert sources == expected
+    assert words["bareroot.image"] == ONE
+
+
+def test_nfs_is_on_the_boot_network_where_nobody_has_a_card_for_storage(config_node):
+    words = config_node.kernel_words(1, hardware(1, root="nfs", storage_mac=""), storage(storage_mac=""))
+    assert words["bareroot.nfs"] == "10.0.0.19"
+
+
+@pytest.mark.parametrize("mtu", [1500, 9000])
+@pytest.mark.parametrize("number", [1, 9], ids=["hardware", "storage"])
+def test_the_storage_networks_mtu_reaches_every_node(config_node, mtu, number):
+    network = config_node.personality(number, hardware(1), storage(9), storage_mtu=mtu)["etc/bareroot/network"]
+    assert dict(line.split("=") for line in network.splitlines()) == {
+        "STORAGE_MAC": f"52:54:00:00:01:{number:02x}",
+        "STORAGE_ADDRESS": f"10.1.0.{10 + number}/24",
+        "STORAGE_MTU": str(mtu),
+        "BRIDGE_MAC": "",
+        "BRIDGE_NAME": "xenbr0",
+    }
+
+
+STORAGE_ONLY = {"etc/exports.d/bareroot.exports", *(f"etc/drbd.d/{half}.res" for half in _storage_layout.HALVES)}
+
+
+def test_only_a_storage_node_gets_exports_and_halves(config_node):
+    on_hardware = set(config_node.personality(1, hardware(1), storage(9)))
+    on_storage = set(config_node.personality(9, hardware(1), storage(9)))
+    assert on_storage - on_hardware == STORAGE_ONLY
+    assert on_hardware < on_storage
+
+
+@pytest.mark.parametrize(("card", "network"), [({}, "10.1.0.0/24"), ({"storage_mac": ""}, "10.0.0.0/24")], ids=["card", "no-card"])
+def test_images_are_exported_read_only_to_one_network(config_node, card, network):
+    text = config_node.personality(9, storage(9, **card))["etc/exports.d/bareroot.exports"]
+    directory, clients, options = re.fullmatch(r"(\S+) ([^\s()]+)\(([a-z0-9_,=]+)\)\n", text).groups()
+    assert directory == "/srv/bareroot/images"
+    assert IPv4Network(clients) == IPv4Network(network)
+    assert "ro" in options.split(",")
+    assert not {"rw", "no_root_squash"} & set(options.split(","))
+
+
+def drbd(text):
+    """Read DRBD's configuration: {statement: what follows it, or what is in its braces}."""
+    tokens = re.findall(r"[{};]|[^\s{};]+", text)
+
+    def block():
+        found, words = {}, []
+        while tokens and tokens[0] != "}":
+            word = tokens.pop(0)
+            if word == "{":
+                key, words = " ".join(words), []
+                found[key] = block()
+                assert tokens.pop(0) == "}"
+            elif word == ";":
+                key, *values = words
+                assert key not in found
+                found[key], words = " ".join(values), []
+            else:
+                words.append(word)
+        assert words == [], f"no semicolon after {words}"
+        return found
+
+    found = block()
+    assert tokens == []
+    return found
+
+
+@pytest.mark.parametrize(("card", "address"), [({}, "10.1.0.19"), ({"storage_mac": ""}, "10.0.0.19")], ids=["card", "no-card"])
+def test_each_half_is_a_resource_on_its_volume(config_node, card, address):
+    inside = config_node.personality(9, storage(9, **card))
+    for number, half in enumerate(_storage_layout.HALVES):
+        assert drbd(inside[f"etc/drbd.d/{half}.res"]) == {
+            f"resource {half}": {
+                "device": f"/dev/drbd{number}",
+                "disk": f"/dev/{_storage_layout.GROUP}/{half}",
+                "meta-disk": "internal",
+                f"on {inside['etc/hostname'].strip()}": {"address": f"{address}:{7788 + number}"},
+            }
+        }
+
+
+def test_what_is_laid_out_on_a_half_is_laid_out_on_its_resources_device(config_node):
+    inside = config_node.personality(9, storage(9))
+    plan = _storage_layout.plan(["/dev/a"], "8G", _storage_layout.Observed({"/dev/a": ()}))
+    for half in _storage_layout.HALVES:
+        (group,) = [command for command in plan if command[0] == "vgcreate" and f"bareroot_{half}" in command]
+        assert group[-1] == drbd(inside[f"etc/drbd.d/{half}.res"])[f"resource {half}"]["device"]

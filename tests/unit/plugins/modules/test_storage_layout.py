@@ -1,0 +1,380 @@
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+
+from plugins.module_utils import _storage_layout as layout
+from plugins.modules import storage_layout
+
+BOTH_MODES = pytest.mark.parametrize("check_mode", [True, False], ids=["check", "real"])
+COUNTS = pytest.mark.parametrize("count", [1, 2], ids=["one-disk", "two-disks"])
+NEW = layout.NEW
+SPACE = 1000
+IMAGES_SPACE = 8
+
+
+class RefusedError(Exception):
+    """A program found that what it was told to do cannot be."""
+
+
+def need(condition, why):
+    if not condition:
+        raise RefusedError(why)
+
+
+class StorageNode:
+    """A machine with data disks. Every program refuses what its real one would refuse, and what would lose something finished."""
+
+    def __init__(self, base, run_module, commands, monkeypatch):
+        self.array_path = base / "md-bareroot"
+        self.disks = [base / "disk-a", base / "disk-b"]
+        self.signatures = {str(disk): set() for disk in self.disks}
+        for disk in self.disks:
+            disk.touch()
+        self.array = []
+        self.physical = set()
+        self.group = ""
+        self.volumes = {}
+        self.sizes = {}
+        self.drbd = dict.fromkeys(layout.HALVES, "down")
+        self.metadata = set()
+        self.inner = {}
+        self.file_systems = set()
+        self.fail_at = None
+        self.commands = commands
+        self._run_module = run_module
+        monkeypatch.setattr(layout, "ARRAY", str(self.array_path))
+        monkeypatch.setattr(storage_layout.Machine, "_array_members", lambda _machine: set(self.array))
+        for program in ("wipefs", "lvs", "pvs", "mdadm", "udevadm", "pvcreate", "vgcreate", "lvcreate", "lvchange", "mkfs.ext4", "drbdadm"):
+            commands.answer(program, with_=self._program)
+
+    def _program(self, argv):
+        if reads(argv):
+            return 0, getattr(self, f"_read_{argv[0]}")(argv), ""
+        number, when = self.fail_at or (None, "")
+        now = len(self.changes) - 1 == number
+        if now and when == "before":
+            return 5, "", f"{argv[0]} was interrupted"
+        try:
+            getattr(self, f"_{argv[0].replace('.', '_')}")(*argv[1:])
+        except RefusedError as error:
+            return 5, "", str(error)
+        return (137, "", "") if now else (0, "", "")
+
+    @property
+    def changes(self):
+        return [call.argv for call in self.commands.calls if not reads(call.argv)]
+
+    # What reads.
+
+    def _read_wipefs(self, argv):
+        assert argv[1:-1] == ["--noheadings", "--output", "TYPE"]
+        return "".join(f"{signature}\n" for signature in sorted(self.signatures[argv[-1]]))
+
+    def _read_pvs(self, argv):
+        assert argv[1:] == ["--reportformat", "json", "--options", "pv_name", "--select", "vg_name=bareroot"]
+        return json.dumps({"report": [{"pv": [{"pv_name": self.group}] if self.group else []}]})
+
+    def _read_lvs(self, argv):
+        assert argv[1:] == ["--reportformat", "json", "--options", "lv_name,lv_tags", "--select", "vg_name=bareroot"]
+        rows = [{"lv_name": name, "lv_tags": ",".join(sorted(tags))} for name, tags in self.volumes.items()]
+        return json.dumps({"report": [{"lv": rows}], "log": []})
+
+    # What changes.
+
+    def _wipefs(self, *arguments):
+        *_options, disk = arguments
+        need(disk not in self.array and disk != self.group, f"{disk} is in use")
+        self.signatures[disk] = set()
+
+    def _mdadm(self, verb, path, *arguments):
+        disks = [argument for argument in arguments if not argument.startswith("--")]
+        need(verb == "--create" and path == str(self.array_path) and not self.array, "there is an array")
+        need(f"--raid-devices={len(disks)}" in arguments and "--level=1" in arguments, "wrong number of devices")
+        need(not any(self.signatures[disk] for disk in disks), "a disk is not empty")
+        self.array = disks
+        self.array_path.touch()
+        self.signatures.update({disk: {"linux_raid_member"} for disk in disks})
+
+    def _udevadm(self, verb):
+        need(verb == "settle", "no such verb")
+
+    def _pvcreate(self, *arguments):
+        *options, device = arguments
+        half = next((half for number, half in enumerate(layout.HALVES) if device == f"/dev/drbd{number}"), "")
+        if half:
+            need(self.drbd[half] == "primary", f"{device} is not primary")
+            # --force once does not do: "Can't initialize physical volume … without -ff".
+            need(half not in self.inner, f"{device} is in a volume group")
+        else:
+            need(device != self.group, f"{device} is in a volume group")
+            need(device in self.signatures or os.path.exists(device), f"no {device}")
+            self.signatures.setdefault(device, set()).add("LVM2_member")
+        need("--yes" in options, "nobody is there to answer")
+        self.physical.add(device)
+
+    def _vgcreate(self, *arguments):
+        *options, group, device = arguments
+        need(device in self.physical, f"{device} is no physical volume")
+        if group == layout.GROUP:
+            need(not self.group, "there is such a group")
+            self.group = device
+            return
+        half = group.removeprefix("bareroot_")
+        need(options == ["--setautoactivation", "n"], "it would be activated everywhere")
+        need(half not in self.inner, "there is such a group")
+        self.inner[half] = set()
+
+    def _lvcreate(self, *arguments):
+        options, group = list(arguments[:-1]), arguments[-1]
+        name = options[options.index("--name") + 1]
+        if group != layout.GROUP:
+            half = group.removeprefix("bareroot_")
+            need(half in self.inner and "thin-pool" in options and not self.inner[half], f"no room for {name} in {group}")
+            self.inner[half].add(name)
+            return
+        need(self.group and name not in self.volumes, f"there is {group}/{name}, or no {group}")
+        self.volumes[name] = {options[options.index("--addtag") + 1]}
+        left = SPACE - sum(self.sizes.values())
+        if "--size" in options:
+            assert options[options.index("--size") + 1] == f"{IMAGES_SPACE}G"
+            self.sizes[name] = IMAGES_SPACE
+        else:
+            self.sizes[name] = left * int(options[options.index("--extents") + 1].removesuffix("%FREE")) // 100
+        need(self.sizes[name] > 0, "no space left")
+
+    def _lvchange(self, verb, tag, full_name):
+        name = full_name.removeprefix("bareroot/")
+        need(verb == "--deltag" and tag in self.volumes[name], f"{name} is not tagged {tag}")
+        self.volumes[name].remove(tag)
+
+    def _mkfs_ext4(self, *arguments):
+        assert arguments[-1] == "/dev/bareroot/images"
+        if NEW not in self.volumes["images"]:
+            pytest.fail("a file system that is finished is made anew")
+        # The file system's appearance brings everything up.
+        need(not any(NEW in self.volumes[half] for half in layout.HALVES), "the halves are not finished")
+        self.file_systems.add("images")
+
+    def _drbdadm(self, *words):
+        *verb, half = words
+        if NEW not in self.volumes[half]:
+            pytest.fail(f"{half} is finished, and drbdadm {' '.join(verb)} is run on it")
+        order = ["down", "new-resource", "new-minor", "attach", "primary"]
+        if "create-md" in verb:
+            need(self.drbd[half] == "down" and "--force" in verb, f"{half} is up")
+            self.metadata.add(half)
+            return
+        need(not self.inner.get(half) or verb != ["down"], f"{half}: device is held open by someone")
+        need(verb == ["down"] or order[order.index(self.drbd[half]) + 1] == verb[0], f"{half} is {self.drbd[half]}: no {verb[0]}")
+        need(verb != ["attach"] or half in self.metadata, f"{half} has no metadata")
+        self.drbd[half] = verb[0]
+
+    def run(self, count=2, check_mode=False, **options):
+        self.commands.calls.clear()
+        params = {"disks": [str(disk) for disk in self.disks[:count]], **options}
+        return self._run_module(storage_layout, params, check_mode=check_mode, diff=True)
+
+    def assert_complete(self, count):
+        device = str(self.array_path) if count == 2 else str(self.disks[0])
+        assert self.array == ([str(disk) for disk in self.disks] if count == 2 else [])
+        assert self.group == device
+        assert self.volumes == {name: set() for name in ("images", "half0", "half1")}
+        assert self.inner == {half: {"pool"} for half in layout.HALVES}
+        assert set(self.drbd.values()) == {"primary"}
+        assert self.file_systems == {"images"}
+
+
+def reads(argv):
+    return argv[0] in ("lvs", "pvs") or (argv[0] == "wipefs" and "--all" not in argv)
+
+
+@pytest.fixture
+def node(tmp_path, run_module, commands, monkeypatch):
+    return StorageNode(tmp_path, run_module, commands, monkeypatch)
+
+
+def number_of_steps(count):
+    """Return how many commands a machine with empty disks takes."""
+    disks = ["/dev/a", "/dev/b"][:count]
+    return len(layout.plan(disks, "8G", layout.Observed(dict.fromkeys(disks, ()))))
+
+
+@COUNTS
+def test_check_mode_says_what_would_be_run_and_only_reads(node, count):
+    result = node.run(count, check_mode=True)
+    assert result["changed"]
+    assert len(result["commands"]) == number_of_steps(count)
+    assert result["diff"] == {"before": "", "after": "".join(f"{' '.join(command)}\n" for command in result["commands"])}
+    assert node.changes == []
+    assert set(node.commands.programs) == {"lvs", "pvs", "wipefs"}
+
+
+@COUNTS
+def test_what_was_announced_is_what_is_run_and_then_all_is_there(node, count):
+    announced = node.run(count, check_mode=True)
+    assert node.run(count) == announced
+    assert node.changes == announced["commands"]
+    node.assert_complete(count)
+
+
+def test_both_halves_have_the_same_size_and_the_images_what_was_asked_for(node):
+    node.run()
+    assert node.sizes == {"images": IMAGES_SPACE, "half0": (SPACE - IMAGES_SPACE) // 2, "half1": (SPACE - IMAGES_SPACE) // 2}
+
+
+def test_the_other_disk_is_left_alone_when_one_is_given(node):
+    node.run(1)
+    assert not [command for command in node.changes if str(node.disks[1]) in command]
+
+
+def test_every_step_has_minutes(node):
+    node.run()
+    assert {call.timeout for call in node.commands.calls if not reads(call.argv)} == {600}
+
+
+@COUNTS
+@BOTH_MODES
+def test_a_second_run_changes_nothing_and_only_reads(node, count, check_mode):
+    node.run(count)
+    result = node.run(count, check_mode=check_mode)
+    assert not result["changed"]
+    assert result["commands"] == []
+    assert result["diff"] == {"before": "", "after": ""}
+    assert node.changes == []
+
+
+def test_a_disk_by_its_link_is_ours_as_well(node, tmp_path):
+    node.run()
+    links = [tmp_path / "by-id-a", tmp_path / "by-id-b"]
+    for link, disk in zip(links, node.disks, strict=True):
+        link.symlink_to(disk)
+        node.signatures[str(link)] = node.signatures[str(disk)]
+    assert not node.run(disks=[str(link) for link in links])["changed"]
+
+
+@BOTH_MODES
+def test_wiping_allowed_wipes_nothing_of_ours(node, check_mode):
+    node.run()
+    assert not node.run(check_mode=check_mode, wipe=True)["changed"]
+    assert node.changes == []
+
+
+@pytest.mark.parametrize("half", layout.HALVES)
+def test_a_finished_half_that_cannot_be_seen_is_left_alone(node, half):
+    node.run()
+    node.drbd[half] = "down"
+    del node.inner[half]
+    assert not node.run()["changed"]
+
+
+def points(count):
+    """Return every (disks, step, when) at which a run can be interrupted and the next one can take it up."""
+    disks = ["/dev/a", "/dev/b"][:count]
+    commands = layout.plan(disks, "8G", layout.Observed(dict.fromkeys(disks, ())))
+    found = []
+    taken_up = True
+    for number, command in enumerate(commands):
+        found += [(count, number, "before")] if taken_up else []
+        # A volume group on a half, or a physical volume on the one disk, is not taken apart by the next run.
+        if command[:2] == ["vgcreate", "--setautoactivation"] or (command[0] == "pvcreate" and command[-1] in disks):
+            taken_up = False
+        elif command[:2] == ["lvchange", "--deltag"] or command[:2] == ["vgcreate", layout.GROUP]:
+            taken_up = True
+        found += [(count, number, "after")] if taken_up else []
+    return found
+
+
+@pytest.mark.parametrize(("count", "number", "when"), [*points(1), *points(2)])
+def test_an_interrupted_run_is_continued_by_the_next(node, count, number, when):
+    node.fail_at = (number, when)
+    assert node.run(count)["failed"]
+    assert len(node.changes) == number + 1
+    node.fail_at = None
+    assert not node.run(count).get("failed")
+    node.assert_complete(count)
+    assert not node.run(count)["changed"]
+
+
+@pytest.mark.parametrize("signature", ["ext4", "gpt", "LVM2_member", "linux_raid_member"])
+@BOTH_MODES
+def test_a_disk_that_holds_something_is_wiped_where_that_is_allowed(node, signature, check_mode):
+    node.signatures[str(node.disks[1])] = {signature}
+    result = node.run(wipe=True, check_mode=check_mode)
+    assert result["commands"][0] == ["wipefs", "--all", "--force", str(node.disks[1])]
+    assert sum(command[0] == "wipefs" for command in result["commands"]) == 1
+    if check_mode:
+        assert node.changes == []
+    else:
+        node.assert_complete(2)
+
+
+@pytest.mark.parametrize(
+    ("held", "named"),
+    [
+        pytest.param([["ext4"], []], ["{0} (ext4)."], id="first"),
+        pytest.param([[], ["LVM2_member"]], ["{1} (LVM2_member)."], id="second"),
+        pytest.param([["gpt", "PMBR"], ["linux_raid_member"]], ["{0} (PMBR, gpt); {1} (linux_raid_member)."], id="both"),
+    ],
+)
+@BOTH_MODES
+def test_a_disk_that_holds_something_else_is_refused(node, held, named, check_mode):
+    node.signatures = {str(disk): set(signatures) for disk, signatures in zip(node.disks, held, strict=True)}
+    result = node.run(check_mode=check_mode)
+    assert result["failed"]
+    for part in named:
+        assert part.format(*node.disks) in result["msg"]
+    assert "Nothing was touched" in result["msg"]
+    assert "-e storage_node_wipe_disks=true" in result["msg"]
+    assert node.changes == []
+
+
+@pytest.mark.parametrize("count", [0, 3])
+@BOTH_MODES
+def test_neither_no_disk_nor_three_can_be_used(node, tmp_path, count, check_mode):
+    result = node.run(disks=[str(tmp_path / "disk-a")] * count, check_mode=check_mode)
+    assert result["failed"]
+    assert f"storage_node_disks has {count} disks: give one or two, such as [/dev/disk/by-id/ata-A, " in result["msg"]
+    assert node.commands.calls == []
+
+
+@pytest.mark.parametrize("missing", [0, 1])
+@BOTH_MODES
+def test_a_disk_that_is_not_there_is_named(node, missing, check_mode):
+    node.disks[missing].unlink()
+    result = node.run(check_mode=check_mode)
+    assert result["failed"]
+    assert result["msg"].startswith(f"storage_node_disks: there is no {node.disks[missing]} here; there is ")
+    assert node.commands.calls == []
+
+
+def test_no_disks_option_is_named(run_module, commands):
+    result = run_module(storage_layout, {})
+    assert result["failed"]
+    assert "disks" in result["msg"]
+    assert commands.calls == []
+
+
+@pytest.mark.parametrize(
+    "program",
+    ["lvs", "pvs", "wipefs", "mdadm", "udevadm", "pvcreate", "vgcreate", "lvcreate", "drbdadm", "lvchange", "mkfs.ext4"],
+)
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        pytest.param((5, "", "  WARNING: x\n  Device busy.\n"), "exit code 5:   Device busy.", id="fails"),
+        pytest.param((127, "", "timeout: failed to run command"), "exit code 127: timeout: failed to run command", id="missing"),
+        pytest.param((124, "", ""), " s, or killed", id="too-long"),
+    ],
+)
+def test_a_program_that_fails_is_named_and_nothing_is_run_after_it(node, program, answer, reason):
+    node.commands.answer(program, with_=answer)
+    result = node.run()
+    assert result["failed"]
+    assert result["msg"].startswith(f"cannot lay out the disks: {program} ")
+    assert result["msg"].endswith(reason)
+    assert (result["cmd"][0], result["rc"], result["stderr"]) == (program, answer[0], answer[2])
+    assert node.commands.programs[-1] == program
+    assert node.commands.programs.count(program) == 1

@@ -1,0 +1,472 @@
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+
+import pytest
+
+from plugins.modules import volume, volume_info
+
+BOTH_MODES = pytest.mark.parametrize("check_mode", [True, False], ids=["check", "real"])
+MIB = 1 << 20
+GIB = 1 << 30
+POOL_SIZE = 40 * GIB
+
+
+@dataclass
+class Lv:
+    """A thin volume as LVM has it."""
+
+    group: str = "bareroot_half0"
+    size: int = 4 * GIB
+    origin: str = ""
+    tags: set[str] = field(default_factory=set)
+
+
+class StorageNode:
+    """A machine with two halves. What its export units serve is what the tags said when each was started."""
+
+    def __init__(self, run_module, commands):
+        self.used = {"bareroot_half0": 10.0, "bareroot_half1": 20.0}
+        self.lvs = {}
+        self.serving = {}
+        self.commands = commands
+        self._run_module = run_module
+        for program in ("lvcreate", "lvextend", "lvchange", "lvremove"):
+            commands.answer(program, with_=self._change)
+        commands.answer("lvs", with_=self._report)
+        commands.answer("systemctl", with_=self._systemctl)
+
+    def add(self, name, address="", active=True, **lv):
+        tags = {"bareroot.export.aoe", f"bareroot.address.{address}"} if address else set()
+        self.lvs[name] = Lv(**lv, tags={"of.someone.else", *tags})
+        if address and active:
+            self.serving[name] = address
+
+    def _report(self, argv):
+        asked = argv[argv.index("--options") + 1].split(",")
+        assert {"--nosuffix", "--units", "b"} <= set(argv)
+        rows = [(name, lv.group, lv.size, lv.origin, "pool", "3.00", ",".join(sorted(lv.tags))) for name, lv in self.lvs.items()]
+        rows += [("pool", group, POOL_SIZE, "", "", f"{percent:.2f}", "") for group, percent in self.used.items()]
+        names = ("lv_name", "vg_name", "lv_size", "origin", "pool_lv", "data_percent", "lv_tags")
+        found = [dict(zip(names, map(str, row), strict=True)) for row in rows]
+        return 0, json.dumps({"report": [{"lv": [{key: row[key] for key in asked} for row in found]}], "log": []}), ""
+
+    def _change(self, argv):
+        program, *words = argv
+        option = {word: words[index + 1] for index, word in enumerate(words[:-1]) if word.startswith("--")}
+        group, _slash, name = words[-1].partition("/")
+        if program == "lvcreate":
+            made = option["--name"]
+            assert made not in self.lvs
+            if "--snapshot" in words:
+                assert self.lvs[name].group == group
+                self.lvs[made] = Lv(group, self.lvs[name].size, name)
+            else:
+                assert ("--thin" in words, name, group in self.used) == (True, "pool", True)
+                self.lvs[made] = Lv(group, self._bytes(option["--virtualsize"]))
+            return 0, "", ""
+        lv = self.lvs[name]
+        assert lv.group == group
+        if program == "lvextend":
+            size = self._bytes(option["--size"])
+            assert size > lv.size
+            lv.size = size
+        elif program == "lvremove":
+            if name in self.serving:
+                return 5, "", f"  Logical volume {words[-1]} in use.\n"
+            del self.lvs[name]
+        else:
+            pairs = list(zip(words[:-1:2], words[1:-1:2], strict=True))
+            lv.tags -= {tag for verb, tag in pairs if verb == "--deltag"}
+            lv.tags |= {tag for verb, tag in pairs if verb == "--addtag"}
+        return 0, "", ""
+
+    @staticmethod
+    def _bytes(text):
+        assert text.endswith("b")
+        return int(text.removesuffix("b"))
+
+    def _systemctl(self, argv):
+        _program, verb, unit = argv
+        name = unit.removeprefix("bareroot-aoe@volume-").removesuffix(".service")
+        if verb == "is-active":
+            return (0, "active\n", "") if name in self.serving else (3, "inactive\n", "")
+        if verb == "stop":
+            self.serving.pop(name, None)
+        else:
+            assert verb == "start"
+            assert "bareroot.export.aoe" in self.lvs[name].tags
+            (address,) = [tag.removeprefix("bareroot.address.") for tag in self.lvs[name].tags if tag.startswith("bareroot.address.")]
+            self.serving.setdefault(name, address)
+        return 0, "", ""
+
+    def set_up(self, case):
+        """Set up what there is in one of the cases; return what is asked for, the volume afterwards, what it takes."""
+        there, asked, after, takes = CHANGES[case]
+        for name, how in there.items():
+            self.add(name, **how)
+        return asked, after, takes
+
+    def run(self, name="web1", check_mode=False, **options):
+        self.commands.calls.clear()
+        return self._run_module(volume, {"name": name, **options}, check_mode=check_mode, diff=True)
+
+    def state(self):
+        return {name: asdict(lv) for name, lv in self.lvs.items()}, dict(self.serving)
+
+    @property
+    def changes(self):
+        return [call.argv for call in self.commands.calls if call.argv[0] != "lvs" and call.argv[1] != "is-active"]
+
+    @property
+    def done(self):
+        """Return what was changed, each command by its first word, systemctl by its verb."""
+        return [argv[1] if argv[0] == "systemctl" else argv[0] for argv in self.changes]
+
+
+@pytest.fixture
+def node(run_module, commands):
+    return StorageNode(run_module, commands)
+
+
+def described(name="web1", half="half0", size=4 * GIB, template="", address=""):
+    device = f"/dev/bareroot_{half}/{name}"
+    export = "aoe" if address else ""
+    return {"name": name, "half": half, "size": size, "template": template, "export": export, "address": address, "device": device}
+
+
+# What there is, what is asked for, the volume afterwards, what it takes.
+CHANGES = {
+    "new": ({}, {"size": "4G"}, described(), ["lvcreate"]),
+    "new-exported": (
+        {},
+        {"size": "4G", "export": "aoe", "address": "1.0"},
+        described(address="1.0"),
+        ["lvcreate", "lvchange", "start"],
+    ),
+    "new-of-odd-size": ({}, {"size": "5M"}, described(size=8 * MIB), ["lvcreate"]),
+    "clone": (
+        {"tpl": {"group": "bareroot_half1"}},
+        {"template": "tpl"},
+        described(half="half1", template="tpl"),
+        ["lvcreate"],
+    ),
+    "clone-of-equal-size": ({"tpl": {}}, {"template": "tpl", "size": "4G"}, described(template="tpl"), ["lvcreate"]),
+    "clone-grown-and-exported": (
+        {"tpl": {}},
+        {"template": "tpl", "size": "5G", "export": "aoe", "address": "1.0"},
+        described(template="tpl", size=5 * GIB, address="1.0"),
+        ["lvcreate", "lvextend", "lvchange", "start"],
+    ),
+    "clone-of-an-exported-one": (
+        {"tpl": {"address": "1.0"}},
+        {"template": "tpl", "export": "aoe", "address": "1.1"},
+        described(template="tpl", address="1.1"),
+        ["lvcreate", "lvchange", "start"],
+    ),
+    "grow": ({"web1": {}}, {"size": "6G"}, described(size=6 * GIB), ["lvextend"]),
+    "grow-while-exported": (
+        {"web1": {"address": "1.0"}},
+        {"size": "6G", "export": "aoe", "address": "1.0"},
+        described(size=6 * GIB, address="1.0"),
+        ["lvextend"],
+    ),
+    "export-on": (
+        {"web1": {"group": "bareroot_half1"}},
+        {"export": "aoe", "address": "1.0"},
+        described(half="half1", address="1.0"),
+        ["lvchange", "start"],
+    ),
+    "address-changed": (
+        {"web1": {"address": "1.0"}},
+        {"export": "aoe", "address": "2.7"},
+        described(address="2.7"),
+        ["lvchange", "stop", "start"],
+    ),
+    "address-changed-of-one-that-is-down": (
+        {"web1": {"address": "1.0", "active": False}},
+        {"export": "aoe", "address": "2.7"},
+        described(address="2.7"),
+        ["lvchange", "stop", "start"],
+    ),
+    "export-off": ({"web1": {"address": "1.0"}}, {}, described(), ["lvchange", "stop"]),
+    "export-off-with-an-address": ({"web1": {"address": "1.0"}}, {"address": "1.0"}, described(), ["lvchange", "stop"]),
+    "unit-is-down": (
+        {"web1": {"address": "1.0", "active": False}},
+        {"export": "aoe", "address": "1.0"},
+        described(address="1.0"),
+        ["start"],
+    ),
+}
+EVERY_CHANGE = pytest.mark.parametrize("case", CHANGES)
+
+
+@EVERY_CHANGE
+def test_check_mode_says_what_would_be_and_only_reads(node, case):
+    asked, after, _takes = node.set_up(case)
+    before = node.state()
+    result = node.run(**asked, check_mode=True)
+    assert result["changed"]
+    assert result["volumes"] == [after]
+    assert json.loads(result["diff"]["after"]) == after
+    assert node.changes == []
+    assert node.state() == before
+
+
+@EVERY_CHANGE
+def test_what_was_announced_is_what_is_there_and_served_afterwards(node, case):
+    asked, after, takes = node.set_up(case)
+    others = {name: state for name, state in node.state()[0].items() if name != "web1"}
+    announced = node.run(**asked, check_mode=True)
+    assert node.run(**asked) == announced
+    assert node.done == takes
+    assert {name: state for name, state in node.state()[0].items() if name != "web1"} == others
+    assert node.serving.get("web1", "") == after["address"]
+    (found,) = [found for found in node._run_module(volume_info, {})["volumes"] if found["name"] == "web1"]
+    assert found == after
+
+
+@EVERY_CHANGE
+@BOTH_MODES
+def test_a_second_run_changes_nothing_and_only_reads(node, case, check_mode):
+    asked, after, _takes = node.set_up(case)
+    node.run(**asked)
+    result = node.run(**asked, check_mode=check_mode)
+    assert not result["changed"]
+    assert result["volumes"] == [after]
+    assert result["diff"]["before"] == result["diff"]["after"]
+    assert node.changes == []
+
+
+# The point after which each of these runs is interrupted: what follows must be made up for.
+INTERRUPTED = [
+    ("new-exported", "lvchange"),
+    ("new-exported", "systemctl start"),
+    ("clone-grown-and-exported", "lvextend"),
+    ("clone-grown-and-exported", "lvchange"),
+    ("clone-grown-and-exported", "systemctl start"),
+    ("export-on", "systemctl start"),
+    ("address-changed", "systemctl start"),
+]
+
+
+@pytest.mark.parametrize(("case", "failing"), INTERRUPTED)
+def test_what_an_earlier_run_did_not_come_to_is_made_up_for(node, case, failing):
+    asked, after, takes = node.set_up(case)
+    prefix = failing.split()
+    node.commands.answer(*prefix, with_=(1, "", "no"))
+    assert node.run(**asked)["failed"]
+    node.commands.answer(*prefix, with_=node._systemctl if prefix[0] == "systemctl" else node._change)
+    assert node.run(**asked)["volumes"] == [after]
+    assert node.done == takes[takes.index(prefix[-1]) :]
+    assert node.serving["web1"] == after["address"]
+
+
+def test_a_new_volume_goes_to_the_half_with_most_room(node):
+    node.used["bareroot_half0"] = 20.01
+    assert node.run(size="1G")["volumes"][0]["half"] == "half1"
+
+
+def test_tags_of_others_are_left_alone(node):
+    node.add("web1", address="1.0")
+    node.run(export="aoe", address="1.1")
+    node.run()
+    assert node.lvs["web1"].tags == {"of.someone.else"}
+
+
+@pytest.mark.parametrize("template", ["tpl", "gone", "web1"])
+def test_a_template_means_nothing_to_a_volume_that_exists(node, template):
+    node.add("tpl")
+    node.add("web1", size=GIB)
+    result = node.run(template=template)
+    assert not result["changed"]
+    assert result["volumes"][0]["template"] == ""
+
+
+@pytest.mark.parametrize("address", ["", "1.0"], ids=["plain", "exported"])
+@BOTH_MODES
+def test_absent_removes_it_and_its_export_first(node, address, check_mode):
+    node.add("other", address="1.1")
+    node.add("web1", address=address)
+    before = node.state()
+    result = node.run(state="absent", check_mode=check_mode)
+    assert result["changed"]
+    assert result["volumes"] == []
+    assert (json.loads(result["diff"]["before"]), result["diff"]["after"]) == (described(address=address), "")
+    if check_mode:
+        assert node.changes == []
+        assert node.state() == before
+    else:
+        assert node.done == (["stop", "lvremove"] if address else ["lvremove"])
+        assert node.lvs.keys() == {"other"}
+        assert node.serving == {"other": "1.1"}
+
+
+@BOTH_MODES
+@pytest.mark.parametrize("name", ["web1", "pool", "No Name"])
+def test_what_is_absent_stays_absent(node, name, check_mode):
+    node.add("web1")
+    node.run(state="absent")
+    result = node.run(name, state="absent", check_mode=check_mode)
+    assert not result["changed"]
+    assert result["volumes"] == []
+    assert result["diff"] == {"before": "", "after": ""}
+    assert node.changes == []
+
+
+@BOTH_MODES
+def test_a_template_is_kept_while_it_has_clones(node, check_mode):
+    node.add("tpl", address="1.0")
+    node.add("web2", origin="tpl")
+    node.add("web1", origin="tpl")
+    before = node.state()
+    result = node.run("tpl", state="absent", check_mode=check_mode)
+    assert result["failed"]
+    assert result["msg"] == "tpl is the template of web1, web2; remove those first"
+    assert node.state() == before
+    node.run("web1", state="absent")
+    node.run("web2", state="absent")
+    assert not node.run("tpl", state="absent").get("failed")
+    assert node.lvs == {}
+
+
+def test_all_volumes_are_listed_by_name(node):
+    node.add("web2", group="bareroot_half1", size=GIB)
+    node.add("web1", origin="tpl", address="1.0")
+    node.add("tpl")
+    listed = node._run_module(volume_info, {}, check_mode=True)
+    assert listed == {
+        "changed": False,
+        "volumes": [described("tpl"), described("web1", template="tpl", address="1.0"), described("web2", "half1", GIB)],
+    }
+    assert node.commands.programs == ["lvs"]
+
+
+def test_a_machine_without_halves_lists_nothing(node):
+    node.used = {}
+    assert node._run_module(volume_info, {})["volumes"] == []
+
+
+EXPORTED = {"size": "1G", "export": "aoe"}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        pytest.param({"name": "Web1", "size": "1G"}, "volume name 'Web1': use lower-case letters, digits and inner", id="name"),
+        pytest.param({"name": "-f", "size": "1G"}, "volume name '-f'", id="name-option"),
+        pytest.param({"name": "web1\n", "size": "1G"}, r"volume name 'web1\n'", id="name-line-break"),
+        pytest.param({"name": "a/b", "size": "1G"}, "volume name 'a/b'", id="name-slash"),
+        pytest.param({"name": "", "size": "1G"}, "volume name ''", id="name-empty"),
+        pytest.param({"name": "pool", "size": "1G"}, "volume name 'pool'", id="name-of-the-pool"),
+        pytest.param({"name": "a" * 64, "size": "1G"}, f"volume name '{'a' * 64}'", id="name-long"),
+        pytest.param({}, "size of web1 is missing: write one such as 10G, or name a template", id="no-size"),
+        pytest.param({"size": "10"}, "size '10': write a number and M, G or T, such as 10G", id="size-without-unit"),
+        pytest.param({"size": "0G"}, "size '0G': write a number", id="size-nothing"),
+        pytest.param({"size": "-1G"}, "size '-1G': write a number", id="size-negative"),
+        pytest.param({"size": "100%FREE"}, "size '100%FREE': write a number", id="size-of-lvm"),
+        pytest.param({"name": "there", "size": "3G"}, "size 3G of there is less than the 4096 MiB that it has", id="shrink"),
+        pytest.param({"size": "3G", "template": "there"}, "size 3G of web1 is less than the 4096 MiB", id="clone-smaller"),
+        pytest.param({"template": "nix"}, "template nix of web1 is no volume here; volumes are: there", id="template"),
+        pytest.param({"template": "web1"}, "template web1 of web1 is no volume here", id="template-itself"),
+        pytest.param({"template": "pool"}, "template pool of web1 is no volume here", id="template-pool"),
+        pytest.param(EXPORTED, "address of web1 is missing: an export needs a shelf.slot such as 1.0", id="no-address"),
+        pytest.param({**EXPORTED, "address": "1.0"}, "address 1.0 of web1 belongs to there; give web1 another", id="address-in-use"),
+        pytest.param({**EXPORTED, "address": "1"}, "address '1' of web1: write shelf.slot, such as 1.0", id="address-malformed"),
+        pytest.param({**EXPORTED, "address": "1.0 -r"}, "address '1.0 -r' of web1: write shelf.slot", id="address-option"),
+        pytest.param({**EXPORTED, "address": "65535.0"}, "address '65535.0' of web1", id="address-all-shelves"),
+        pytest.param({**EXPORTED, "address": "1.255"}, "slots at 254", id="address-all-slots"),
+        pytest.param({"size": "1G", "export": "nfs"}, "nfs", id="export"),
+        pytest.param({"size": "1G", "state": "gone"}, "gone", id="state"),
+    ],
+)
+@BOTH_MODES
+def test_what_cannot_be_is_refused_before_anything_is_changed(node, options, message, check_mode):
+    node.add("there", address="1.0")
+    before = node.state()
+    result = node.run(**options, check_mode=check_mode)
+    assert result["failed"]
+    assert message in result["msg"]
+    assert node.changes == []
+    assert node.state() == before
+
+
+@BOTH_MODES
+def test_without_a_half_there_is_no_room(node, check_mode):
+    node.used = {}
+    result = node.run(size="1G", check_mode=check_mode)
+    assert result["failed"]
+    assert "no half is active here: is bareroot-storage.service running" in result["msg"]
+    assert node.changes == []
+
+
+ANSWERS = [
+    pytest.param((5, "", "  WARNING: x\n  Insufficient free space\n"), "exit code 5:   Insufficient free space", id="fails"),
+    pytest.param((127, "", "timeout: failed to run command"), "exit code 127: timeout: failed to run command", id="missing"),
+    pytest.param((124, "", ""), " s, or killed", id="too-long"),
+    pytest.param((137, "", ""), " s, or killed", id="too-long-and-deaf"),
+]
+
+
+@pytest.mark.parametrize(
+    ("case", "failing"),
+    [
+        ("clone-grown-and-exported", "lvs"),
+        ("clone-grown-and-exported", "lvcreate"),
+        ("clone-grown-and-exported", "lvextend"),
+        ("clone-grown-and-exported", "lvchange"),
+        ("clone-grown-and-exported", "systemctl start"),
+        ("address-changed", "systemctl is-active"),
+        ("address-changed", "systemctl stop"),
+    ],
+)
+@pytest.mark.parametrize(("answer", "reason"), ANSWERS)
+def test_a_program_that_fails_is_named_and_nothing_is_run_after_it(node, case, failing, answer, reason):
+    asked, _after, _takes = node.set_up(case)
+    node.commands.answer(*failing.split(), with_=answer)
+    result = node.run(**asked)
+    assert result["failed"]
+    assert result["msg"].startswith(f"cannot change the volume web1: {failing} ")
+    assert result["msg"].endswith(reason)
+    assert (result["rc"], result["stderr"]) == (answer[0], answer[2])
+    assert " ".join(node.commands.calls[-1].argv).startswith(failing)
+
+
+@pytest.mark.parametrize("failing", ["systemctl stop", "lvremove"])
+@pytest.mark.parametrize(("answer", "reason"), ANSWERS)
+def test_a_removal_that_fails_is_made_up_for(node, failing, answer, reason):
+    node.add("web1", address="1.0")
+    node.commands.answer(*failing.split(), with_=answer)
+    result = node.run(state="absent")
+    assert result["failed"]
+    assert result["msg"].startswith(f"cannot change the volume web1: {failing} ")
+    assert result["msg"].endswith(reason)
+    assert "web1" in node.lvs
+    node.commands.answer(*failing.split(), with_=node._systemctl if failing == "systemctl stop" else node._change)
+    assert node.run(state="absent")["changed"]
+    assert node.lvs == {}
+
+
+@pytest.mark.parametrize(("answer", "reason"), ANSWERS)
+def test_a_list_that_cannot_be_read_is_an_error(node, answer, reason):
+    node.commands.answer("lvs", with_=answer)
+    result = node._run_module(volume_info, {})
+    assert result["failed"]
+    assert result["msg"].startswith("cannot list volumes: lvs ")
+    assert result["msg"].endswith(reason)
+    assert result["rc"] == answer[0]
+
+
+def test_changes_have_time_and_looks_do_not_need_it(node):
+    node.add("web1")
+    node.run(size="5G", export="aoe", address="1.0")
+    assert {call.timeout for call in node.commands.calls if call.argv in node.changes} == {120}
+    assert {call.timeout for call in node.commands.calls if call.argv not in node.changes} == {60}
+
+
+def test_a_name_is_needed(run_module, commands):
+    result = run_module(volume, {"size": "1G"})
+    assert result["failed"]
+    assert "name" in result["msg"]
+    assert commands.calls == []
