@@ -10,11 +10,9 @@ from ipaddress import IPv4Interface
 from typing import Any
 
 from . import _addresses, _boot_files, _identity, _names, _personality
+from ._volumes import IMAGE_SHELF, SLOTS
 
 NOT_PUBLISHED = _boot_files.Image(name="image-0000000000000000", root_sha256="0" * 64, root_size=0, has_xen=True)
-# AoE addresses of root images: shelves from here on, 255 slots each.
-IMAGE_SHELF = 1000
-SLOTS = 255
 # Less than this and dom0 does not come up, whatever the machine.
 LEAST_DOM0_MEMORY = 512
 

@@ -42,4 +42,8 @@ class Runner:
 
     def run_json(self, argv: list[str], timeout: int = 60) -> Any:
         """Return the program's JSON output, parsed."""
-        return json.loads(self.run(argv, timeout))
+        out = self.run(argv, timeout)
+        try:
+            return json.loads(out)
+        except ValueError as error:
+            raise RunError(argv, 0, out, "", f"printed no JSON: {error}") from error

@@ -21,20 +21,40 @@ NEW = "bareroot.new"
 class Observed:
     """What is on the machine.
 
-    signatures: {disk: kinds of signature that wipefs finds on it}. members: disks that are part of our array or volume group.
-    volumes: {logical volume of our group: its tags}.
+    signatures: {disk: kinds of signature that wipefs finds on it}. members: disks that are part of our array or volume group, as they
+    are now. claimed: disks that carry our array's name, assembled or not. groups: all volume groups. volumes: {logical volume of
+    our group: its tags}.
     """
 
     signatures: dict[str, tuple[str, ...]]
     members: frozenset[str] = frozenset()
+    claimed: frozenset[str] = frozenset()
     array: bool = False
-    group: bool = False
+    groups: frozenset[str] = frozenset()
     volumes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def is_claimed(signatures: list[tuple[str, str]]) -> bool:
+    """Whether a disk's signatures, (kind, label), say that it belongs to our array. mdadm writes the label as HOMEHOST:NAME."""
+    return any(kind == "linux_raid_member" and label.split(":")[-1] == GROUP for kind, label in signatures)
 
 
 def foreign(observed: Observed) -> dict[str, tuple[str, ...]]:
     """Return the disks that hold something that is not ours, with its signatures."""
     return {disk: found for disk, found in observed.signatures.items() if found and disk not in observed.members}
+
+
+def conflict(disks: list[str], observed: Observed) -> str:
+    """Return why nothing may be done, whatever may be wiped; an empty string when there is no reason."""
+    unassembled = sorted(observed.claimed - observed.members)
+    if unassembled:
+        return f"{', '.join(unassembled)} belong to the array {GROUP}, which is not assembled as {ARRAY}: see mdadm --examine"
+    outside = [disk for disk in disks if disk not in observed.members]
+    if GROUP in observed.groups and outside:
+        return f"the volume group {GROUP} exists already, and {', '.join(outside)} is not part of it: disks are not added to it here"
+    if GROUP in observed.groups and len(disks) > 1 and not observed.array:
+        return f"the volume group {GROUP} exists already, but not on {ARRAY}"
+    return ""
 
 
 def plan(disks: list[str], images_size: str, observed: Observed) -> list[list[str]]:
@@ -43,8 +63,8 @@ def plan(disks: list[str], images_size: str, observed: Observed) -> list[list[st
     device = ARRAY if len(disks) > 1 else disks[0]
     if len(disks) > 1 and not observed.array:
         commands += [_create_array(disks), ["udevadm", "settle"]]
-    if not observed.group:
-        commands += [["pvcreate", "--yes", device], ["vgcreate", GROUP, device]]
+    if GROUP not in observed.groups:
+        commands.append(["vgcreate", "--yes", GROUP, device])
     if IMAGES not in observed.volumes:
         commands.append(_new_volume(IMAGES, "--size", images_size))
     for number, half in enumerate(HALVES):
@@ -73,6 +93,9 @@ def _half(half: str, number: int, observed: Observed) -> list[list[str]]:
         commands.append(_new_volume(half, "--extents", share))
     if half not in observed.volumes or NEW in observed.volumes[half]:
         drbd, inner = f"/dev/drbd{number}", f"{GROUP}_{half}"
+        if inner in observed.groups:
+            # Of an interrupted run; nobody has been given anything on it.
+            commands.append(["vgremove", "--yes", "--force", inner])
         commands += [
             ["drbdadm", "down", half],
             ["drbdadm", "--force", "create-md", half],
@@ -81,9 +104,8 @@ def _half(half: str, number: int, observed: Observed) -> list[list[str]]:
             ["drbdadm", "new-minor", half],
             ["drbdadm", "attach", half],
             ["drbdadm", "primary", "--force", half],
-            ["pvcreate", "--yes", "--force", drbd],
             # Activated only where the half is primary.
-            ["vgcreate", "--setautoactivation", "n", inner, drbd],
+            ["vgcreate", "--yes", "--setautoactivation", "n", inner, drbd],
             # The rest lets the pool's metadata grow.
             ["lvcreate", "--yes", "--type", "thin-pool", "--extents", "95%FREE", "--name", "pool", inner],
             ["lvchange", "--deltag", NEW, f"{GROUP}/{half}"],

@@ -14,11 +14,12 @@ FIELDS = "vg_name,lv_name,lv_size,origin,pool_lv,data_percent,lv_tags"
 EXPORT_TAG = "bareroot.export."
 ADDRESS_TAG = "bareroot.address."
 NAME = re.compile(r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?")
-ADDRESS = re.compile(r"([0-9]{1,5})\.([0-9]{1,3})")
+ADDRESS = re.compile(r"(0|[1-9][0-9]{0,4})\.(0|[1-9][0-9]{0,2})")
 SIZE = re.compile(r"([0-9]+)([MGT])")
 UNITS = {"M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
-# The AoE protocol's limits; the highest shelf and slot mean "all".
-SHELVES = 65535
+# Shelves from here on belong to root images.
+IMAGE_SHELF = 1000
+# The AoE protocol's limit: the highest slot means "all".
 SLOTS = 255
 EXTENT = 4 << 20
 
@@ -113,9 +114,9 @@ def check(name: str, address: str, volumes: dict[str, Volume]) -> None:
     if not address:
         return
     match = ADDRESS.fullmatch(address)
-    if not match or int(match[1]) >= SHELVES or int(match[2]) >= SLOTS:
+    if not match or int(match[1]) >= IMAGE_SHELF or int(match[2]) >= SLOTS:
         raise ValueError(
-            f"address {address!r} of {name}: write shelf.slot, such as 1.0; shelves end at {SHELVES - 1}, slots at {SLOTS - 1}"
+            f"address {address!r} of {name}: write shelf.slot, such as 1.0; shelves end at {IMAGE_SHELF - 1}, slots at {SLOTS - 1}"
         )
     holder = next((volume.name for volume in volumes.values() if volume.address == address and volume.name != name), "")
     if holder:
@@ -170,9 +171,9 @@ def commands(present: Volume | None, target: Volume, origin_size: int = 0) -> li
     removed, added = sorted(before - _tags(target)), sorted(_tags(target) - before)
     if removed or added:
         tags = [argument for verb, names in (("--deltag", removed), ("--addtag", added)) for tag in names for argument in (verb, tag)]
+        # First, so that what is recorded as exported is what may still be served.
+        steps += [["systemctl", "stop", target.unit]] if removed else []
         steps.append(["lvchange", *tags, full_name])
-    if removed:
-        steps.append(["systemctl", "stop", target.unit])
     return steps
 
 

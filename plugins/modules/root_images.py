@@ -52,6 +52,7 @@ exported:
   sample: [xen-0123456789abcdef]
 """
 
+import http.client
 import json
 import os
 import shutil
@@ -77,6 +78,8 @@ class RootImages:
     def wanted(self) -> dict[str, dict]:
         with self._open("boot/root-images.json") as answer:
             images = json.load(answer)
+        if not isinstance(images, dict) or not all({"aoe", "sha256", "size"} <= set(entry) for entry in images.values()):
+            raise ValueError(f"{self.base}/boot/root-images.json is not what boot_tree writes: run playbooks/boot_tree.yml")
         for name in images:
             if not _names.matches(_names.IMAGE, name):
                 raise ValueError(f"{self.base} lists an image called {name!r}, which is no image's name")
@@ -117,7 +120,7 @@ class RootImages:
             stream.write(f"{entry['aoe']}\n")
 
     def export(self, names: list[str]) -> None:
-        self.runner.run(["systemctl", "start", *(self.unit(name) for name in names)])
+        self.runner.run(["systemctl", "restart", *(self.unit(name) for name in names)])
 
 
 def booted_from() -> str:
@@ -137,7 +140,7 @@ def main() -> None:
         if not os.path.ismount(directory) and not module.check_mode:
             raise ValueError(f"{directory} is not mounted: is bareroot-storage.service running?")
         fetched = [name for name, entry in wanted.items() if not images.is_complete(name, entry)]
-        exported = [name for name in wanted if not images.is_exported(name)]
+        exported = [name for name in wanted if name in fetched or not images.is_exported(name)]
         if not module.check_mode:
             for name in fetched:
                 images.fetch(name, wanted[name])
@@ -145,7 +148,7 @@ def main() -> None:
                 images.export(exported)
     except RunError as error:
         module.fail_json(msg=f"cannot export the root images: {error}", **error.result)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, http.client.HTTPException) as error:
         module.fail_json(msg=f"cannot export the root images: {error}")
     before = "".join(f"{name}\n" for name in wanted if name not in exported)
     after = "".join(f"{name}\n" for name in wanted)

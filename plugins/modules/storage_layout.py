@@ -64,6 +64,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils import _storage_layout as layout
 from ..module_utils._runner import RunError, Runner
+from ..module_utils._volumes import SIZE
 
 MOST_DISKS = 2
 STEP_TIMEOUT = 600
@@ -77,14 +78,17 @@ class Machine:
 
     def observe(self, disks: list[str]) -> layout.Observed:
         volumes = self._report("lvs", "lv_name,lv_tags", f"vg_name={layout.GROUP}")
+        groups = frozenset(row["vg_name"] for row in self._report("vgs", "vg_name", f"vg_name=~^{layout.GROUP}"))
+        signatures = {disk: self._signatures(disk) for disk in disks}
         physical = {os.path.realpath(row["pv_name"]) for row in self._report("pvs", "pv_name", f"vg_name={layout.GROUP}")}
         array = os.path.exists(layout.ARRAY)
         parts = self._array_members() if array else set()
         return layout.Observed(
-            signatures={disk: self._signatures(disk) for disk in disks},
+            signatures={disk: tuple(sorted({kind for kind, _label in found})) for disk, found in signatures.items()},
             members=frozenset(disk for disk in disks if os.path.realpath(disk) in physical | parts),
+            claimed=frozenset(disk for disk, found in signatures.items() if layout.is_claimed(found)),
             array=array,
-            group=bool(physical),
+            groups=groups,
             volumes={row["lv_name"]: tuple(tag for tag in row["lv_tags"].split(",") if tag) for row in volumes},
         )
 
@@ -92,27 +96,35 @@ class Machine:
         report = self.runner.run_json([program, "--reportformat", "json", "--options", fields, "--select", select])
         return report["report"][0][program.removesuffix("s")]
 
-    def _signatures(self, disk: str) -> tuple[str, ...]:
-        found = self.runner.run(["wipefs", "--noheadings", "--output", "TYPE", disk])
-        return tuple(sorted(set(found.split())))
+    def _signatures(self, disk: str) -> list[tuple[str, str]]:
+        """Return (kind, label) of each signature."""
+        found = self.runner.run(["wipefs", "--noheadings", "--parsable", "--output", "TYPE,LABEL", disk])
+        return [tuple([*line.split(",", 1), ""][:2]) for line in found.splitlines()]
 
     def _array_members(self) -> set[str]:
         name = os.path.basename(os.path.realpath(layout.ARRAY))
         return {os.path.realpath(f"/dev/{part}") for part in os.listdir(f"/sys/block/{name}/slaves")}
 
 
-def check(disks: list[str]) -> None:
+def check(disks: list[str], images_size: str) -> None:
     if not 1 <= len(disks) <= MOST_DISKS:
         raise ValueError(
             f"storage_node_disks has {len(disks)} disks: give one or two, such as [/dev/disk/by-id/ata-A, /dev/disk/by-id/ata-B]"
         )
+    if not SIZE.fullmatch(images_size):
+        raise ValueError(f"storage_node_images_size {images_size!r}: write a number and M, G or T, such as 8G")
+    if len({os.path.realpath(disk) for disk in disks}) < len(disks):
+        raise ValueError(f"storage_node_disks names one disk twice: {', '.join(disks)}; give two different ones")
     missing = [disk for disk in disks if not os.path.exists(disk)]
     if missing:
         known = sorted(f"/dev/disk/by-id/{name}" for name in os.listdir("/dev/disk/by-id")) if os.path.isdir("/dev/disk/by-id") else []
         raise ValueError(f"storage_node_disks: there is no {', no '.join(missing)} here; there is {', '.join(known) or 'no disk'}")
 
 
-def refuse_foreign(observed: layout.Observed, wipe: bool) -> None:
+def refuse(disks: list[str], observed: layout.Observed, wipe: bool) -> None:
+    reason = layout.conflict(disks, observed)
+    if reason:
+        raise ValueError(f"{reason}. Nothing was touched.")
     found = [f"{disk} ({', '.join(signatures)})" for disk, signatures in layout.foreign(observed).items()]
     if found and not wipe:
         raise ValueError(
@@ -133,9 +145,9 @@ def main() -> None:
     runner = Runner(module)
     disks = module.params["disks"]
     try:
-        check(disks)
+        check(disks, module.params["images_size"])
         observed = Machine(runner).observe(disks)
-        refuse_foreign(observed, module.params["wipe"])
+        refuse(disks, observed, module.params["wipe"])
         commands = layout.plan(disks, module.params["images_size"], observed)
         if not module.check_mode:
             for command in commands:

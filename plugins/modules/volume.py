@@ -132,7 +132,7 @@ def main() -> None:
     runner = Runner(module)
     try:
         volumes, pools = _volumes.parse(runner.run_json(_volumes.lvs_argv()))
-        if options["export"] and not options["address"]:
+        if options["state"] == "present" and options["export"] and not options["address"]:
             raise ValueError(f"address of {options['name']} is missing: an export needs a shelf.slot such as 1.0")
         if options["state"] == "present":
             target, steps = plan_present(options, volumes, pools, runner)
