@@ -52,6 +52,8 @@ def conflict(disks: list[str], observed: Observed) -> str:
     outside = [disk for disk in disks if disk not in observed.members]
     if GROUP in observed.groups and outside:
         return f"the volume group {GROUP} exists already, and {', '.join(outside)} is not part of it: disks are not added to it here"
+    if observed.array and outside:
+        return f"the array {ARRAY} exists already, and {', '.join(outside)} is not part of it: disks are not added to it here"
     if GROUP in observed.groups and len(disks) > 1 and not observed.array:
         return f"the volume group {GROUP} exists already, but not on {ARRAY}"
     return ""
@@ -104,6 +106,8 @@ def _half(half: str, number: int, observed: Observed) -> list[list[str]]:
             ["drbdadm", "new-minor", half],
             ["drbdadm", "attach", half],
             ["drbdadm", "primary", "--force", half],
+            # An interrupted run's group may come into sight only now.
+            ["wipefs", "--all", "--force", drbd],
             # Activated only where the half is primary.
             ["vgcreate", "--yes", "--setautoactivation", "n", inner, drbd],
             # The rest lets the pool's metadata grow.

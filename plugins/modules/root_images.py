@@ -63,6 +63,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils import _image, _names
 from ..module_utils._runner import RunError, Runner
 
+KEYS = {"aoe", "sha256", "size"}
 NODE_FACTS = "/etc/bareroot/node.json"
 TIMEOUT = 60
 
@@ -78,7 +79,7 @@ class RootImages:
     def wanted(self) -> dict[str, dict]:
         with self._open("boot/root-images.json") as answer:
             images = json.load(answer)
-        if not isinstance(images, dict) or not all({"aoe", "sha256", "size"} <= set(entry) for entry in images.values()):
+        if not isinstance(images, dict) or not all(isinstance(entry, dict) and set(entry) >= KEYS for entry in images.values()):
             raise ValueError(f"{self.base}/boot/root-images.json is not what boot_tree writes: run playbooks/boot_tree.yml")
         for name in images:
             if not _names.matches(_names.IMAGE, name):
@@ -115,12 +116,14 @@ class RootImages:
         if digest != entry["sha256"]:
             os.unlink(part)
             raise ValueError(f"{name} has the digest {digest} instead of {entry['sha256']}: is it damaged on the ConfigNode?")
+        # Whatever is served from here on is what is recorded; it is started again when all are there.
+        self.runner.run(["systemctl", "stop", self.unit(name)])
         os.replace(part, self._path(name, "root.squashfs"))
         with open(self._path(name, "aoe"), "w", encoding="ascii") as stream:
             stream.write(f"{entry['aoe']}\n")
 
     def export(self, names: list[str]) -> None:
-        self.runner.run(["systemctl", "restart", *(self.unit(name) for name in names)])
+        self.runner.run(["systemctl", "start", *(self.unit(name) for name in names)])
 
 
 def booted_from() -> str:

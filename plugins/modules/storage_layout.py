@@ -64,7 +64,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils import _storage_layout as layout
 from ..module_utils._runner import RunError, Runner
-from ..module_utils._volumes import SIZE
+from ..module_utils._volumes import parse_size
 
 MOST_DISKS = 2
 STEP_TIMEOUT = 600
@@ -111,8 +111,10 @@ def check(disks: list[str], images_size: str) -> None:
         raise ValueError(
             f"storage_node_disks has {len(disks)} disks: give one or two, such as [/dev/disk/by-id/ata-A, /dev/disk/by-id/ata-B]"
         )
-    if not SIZE.fullmatch(images_size):
-        raise ValueError(f"storage_node_images_size {images_size!r}: write a number and M, G or T, such as 8G")
+    try:
+        parse_size(images_size)
+    except ValueError as error:
+        raise ValueError(f"storage_node_images_size {images_size!r}: write a number and M, G or T, such as 8G") from error
     if len({os.path.realpath(disk) for disk in disks}) < len(disks):
         raise ValueError(f"storage_node_disks names one disk twice: {', '.join(disks)}; give two different ones")
     missing = [disk for disk in disks if not os.path.exists(disk)]

@@ -149,7 +149,12 @@ def test_no_address_ever_belongs_to_two_images_or_changes(runs, before):
         assert images.exports.keys() == known.keys() | ({*names} - {""})
     assert len(set(images.exports.values())) == len(images.exports)
     for address in images.exports.values():
-        _volumes.check("x", address, {})
+        shelf, slot = map(int, address.split("."))
+        assert shelf >= _volumes.IMAGE_SHELF
+        assert 0 <= slot < _volumes.SLOTS
+        # So it can never be a volume's.
+        with pytest.raises(ValueError, match=f"^address '{address}' of x: "):
+            _volumes.check("x", address, {})
 
 
 def test_the_list_for_storage_nodes_has_what_they_need_to_fetch_and_check(config_node):

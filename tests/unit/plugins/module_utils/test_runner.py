@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from types import SimpleNamespace
 
 import pytest
@@ -72,7 +71,9 @@ def test_json_is_parsed():
     assert module.argv[2] == "9"
 
 
-def test_what_is_not_json_is_refused():
-    runner, _module = runner_that_gets(0, "no json")
-    with pytest.raises(json.JSONDecodeError):
-        runner.run_json(["tool"])
+@pytest.mark.parametrize("out", ["", "no json", '{"cut": '])
+def test_what_is_not_json_is_the_programs_failure(out):
+    runner, _module = runner_that_gets(0, out, "a warning")
+    with pytest.raises(RunError, match=r"^tool --option: printed no JSON: .") as failed:
+        runner.run_json(["tool", "--option"])
+    assert failed.value.result == {"cmd": ["tool", "--option"], "rc": 0, "stdout": out, "stderr": ""}

@@ -3,7 +3,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from plugins.module_utils import _storage_layout as layout
@@ -15,16 +15,15 @@ FINISHED = dict.fromkeys(VOLUMES, ())
 
 
 # What each command makes or overwrites. A half has its DRBD device and the volume group on it.
-DEVICE, HALF, INNER = r"/dev/drbd(?P<name>\d)", r"half(?P<name>\d)", r"bareroot_half(?P<name>\d)"
+HALF, INNER = r"half(?P<name>\d)", r"bareroot_half(?P<name>\d)"
 TOUCHES = {
     r"wipefs --all --force (?P<name>/dev/[ab])": "disk",
     rf"mdadm --create {layout.ARRAY} .* (?P<name>/dev/a /dev/b)": "array",
-    rf"pvcreate --yes (?P<name>/dev/a|{layout.ARRAY})": "group",
-    rf"vgcreate bareroot (?P<name>/dev/a|{layout.ARRAY})": "group",
+    rf"vgcreate --yes bareroot (?P<name>/dev/a|{layout.ARRAY})": "group",
     r"lvcreate .* --name (?P<name>images|half\d) bareroot": "volume",
     rf"drbdadm (down|--force create-md|new-resource|new-minor|attach|primary --force) {HALF}": "contents of half",
-    rf"pvcreate --yes --force {DEVICE}": "contents of half",
-    rf"vgcreate --setautoactivation n {INNER} /dev/drbd(?P=name)": "contents of half",
+    rf"vgremove --yes --force {INNER}": "contents of half",
+    rf"vgcreate --yes --setautoactivation n {INNER} /dev/drbd(?P=name)": "contents of half",
     rf"lvcreate .* --name pool {INNER}": "contents of half",
     r"mkfs\.ext4 .* /dev/bareroot/(?P<name>images)": "contents",
     rf"lvchange --deltag {layout.NEW.replace('.', '[.]')} bareroot/(?P<name>images|half\d)": "tag",
@@ -41,16 +40,18 @@ def touched(command):
 
 
 TAGS = st.sampled_from([(), (NEW,), ("someone.elses",), ("someone.elses", NEW)])
+GROUPS = ["bareroot", *(f"bareroot_{half}" for half in layout.HALVES), "bareroot2"]
 SIGNATURES = st.sampled_from([(), ("ext4",), ("LVM2_member",), ("linux_raid_member",), ("PMBR", "gpt")])
 OBSERVED = st.builds(
     Observed,
     signatures=st.fixed_dictionaries(dict.fromkeys(DISKS, SIGNATURES)),
     members=st.frozensets(st.sampled_from(DISKS)),
+    claimed=st.frozensets(st.sampled_from(DISKS)),
     array=st.booleans(),
-    group=st.booleans(),
+    groups=st.frozensets(st.sampled_from(GROUPS)),
     volumes=st.dictionaries(st.sampled_from([*VOLUMES, "another"]), TAGS),
 )
-EVERY_STATE = settings(max_examples=300)
+EVERY_STATE = settings(max_examples=200)
 
 
 @EVERY_STATE
@@ -62,7 +63,7 @@ def test_nothing_that_is_finished_is_touched(observed, count):
         assert not (sort == "disk" and name in observed.members), command
         assert not (sort == "disk" and not observed.signatures[name]), command
         assert not (sort == "array" and observed.array), command
-        assert not (sort == "group" and observed.group), command
+        assert not (sort == "group" and layout.GROUP in observed.groups), command
         assert not (sort == "volume" and name in observed.volumes), command
         assert not (sort in ("contents", "tag") and name in finished), command
 
@@ -100,14 +101,15 @@ def test_what_is_not_there_yet_is_announced_new_as_it_is_made(observed, count):
 def test_nothing_is_to_be_done_when_all_is_finished(count):
     disks = DISKS[:count]
     signature = "linux_raid_member" if count == 2 else "LVM2_member"
-    observed = Observed(dict.fromkeys(disks, (signature,)), frozenset(disks), array=count == 2, group=True, volumes=FINISHED)
+    observed = Observed(dict.fromkeys(disks, (signature,)), frozenset(disks), array=count == 2, groups=frozenset(GROUPS), volumes=FINISHED)
     assert layout.plan(disks, "8G", observed) == []
 
 
 @pytest.mark.parametrize("half", layout.HALVES)
 @pytest.mark.parametrize("tags", [(), (NEW,)], ids=["finished", "unfinished"])
 def test_a_half_is_made_again_only_while_it_is_tagged(half, tags):
-    observed = Observed({"/dev/a": ("LVM2_member",)}, frozenset({"/dev/a"}), group=True, volumes={**FINISHED, half: tags})
+    volumes = {**FINISHED, half: tags}
+    observed = Observed({"/dev/a": ("LVM2_member",)}, frozenset({"/dev/a"}), groups=frozenset(GROUPS), volumes=volumes)
     commands = layout.plan(["/dev/a"], "8G", observed)
     assert (["drbdadm", "--force", "create-md", half] in commands) is bool(tags)
     assert {touched(command)[1] for command in commands} == ({half} if tags else set())
@@ -120,3 +122,82 @@ def test_a_disk_is_foreign_when_it_holds_something_and_is_no_part_of_ours(observ
     for disk in DISKS:
         assert (disk in found) is (observed.signatures[disk] != () and disk not in observed.members)
         assert found.get(disk, observed.signatures[disk]) == observed.signatures[disk]
+
+
+@EVERY_STATE
+@given(OBSERVED, st.integers(1, 2))
+def test_the_group_on_a_half_is_removed_just_where_the_half_is_made_again(observed, count):
+    commands = layout.plan(DISKS[:count], "8G", observed)
+    removed = {command[-1]: index for index, command in enumerate(commands) if command[0] == "vgremove"}
+    unfinished = {half for half in layout.HALVES if NEW in observed.volumes.get(half, (NEW,))}
+    assert removed.keys() == {f"bareroot_{half}" for half in unfinished} & observed.groups
+    for group, index in removed.items():
+        # LVM holds the device open until then.
+        assert index < commands.index(["drbdadm", "down", group.removeprefix("bareroot_")])
+
+
+@pytest.mark.parametrize(
+    ("signatures", "claimed"),
+    [
+        ([], False),
+        ([("linux_raid_member", "any:bareroot")], True),
+        ([("linux_raid_member", "bareroot")], True),
+        ([("gpt", ""), ("linux_raid_member", "sn1:bareroot")], True),
+        ([("linux_raid_member", "any:data")], False),
+        ([("linux_raid_member", "bareroot:data")], False),
+        ([("linux_raid_member", "any:bareroot2")], False),
+        ([("linux_raid_member", "")], False),
+        ([("ext4", "any:bareroot")], False),
+        ([("ext4", "bareroot"), ("linux_raid_member", "any:data")], False),
+    ],
+)
+def test_a_disk_is_claimed_by_the_name_of_its_array(signatures, claimed):
+    assert layout.is_claimed(signatures) is claimed
+
+
+UNASSEMBLED = "{} belong to the array bareroot, which is not assembled as /dev/md/bareroot: see mdadm --examine"
+OUTSIDE = "the volume group bareroot exists already, and {} is not part of it: disks are not added to it here"
+NOT_ON_ARRAY = "the volume group bareroot exists already, but not on /dev/md/bareroot"
+
+
+@pytest.mark.parametrize(
+    ("count", "members", "claimed", "there", "reason"),
+    [
+        pytest.param(1, "", "", "", "", id="one-empty-disk"),
+        pytest.param(2, "", "", "", "", id="two-empty-disks"),
+        pytest.param(1, "a", "", "group", "", id="one-of-ours"),
+        pytest.param(2, "ab", "ab", "array, group", "", id="two-of-ours"),
+        pytest.param(2, "ab", "ab", "array", "", id="interrupted-after-the-array"),
+        pytest.param(2, "a", "", "group", OUTSIDE.format("/dev/b"), id="one-to-two"),
+        pytest.param(1, "", "", "group", OUTSIDE.format("/dev/a"), id="another-disk"),
+        pytest.param(2, "", "", "group", OUTSIDE.format("/dev/a, /dev/b"), id="two-other-disks"),
+        pytest.param(2, "a", "a", "array, group", OUTSIDE.format("/dev/b"), id="a-disk-of-the-array-replaced"),
+        pytest.param(2, "ab", "", "group", NOT_ON_ARRAY, id="group-on-both-without-an-array"),
+        pytest.param(2, "", "ab", "", UNASSEMBLED.format("/dev/a, /dev/b"), id="array-not-assembled"),
+        pytest.param(2, "", "b", "", UNASSEMBLED.format("/dev/b"), id="one-disk-of-an-array-not-assembled"),
+        pytest.param(1, "", "a", "", UNASSEMBLED.format("/dev/a"), id="one-disk-that-was-of-an-array"),
+        pytest.param(2, "a", "ab", "array", UNASSEMBLED.format("/dev/b"), id="array-of-another-machine"),
+    ],
+)
+def test_what_wiping_would_not_mend_is_refused(count, members, claimed, there, reason):
+    observed = Observed(
+        dict.fromkeys(DISKS[:count], ()),
+        members=frozenset(f"/dev/{disk}" for disk in members),
+        claimed=frozenset(f"/dev/{disk}" for disk in claimed),
+        array="array" in there,
+        groups=frozenset(["bareroot"] if "group" in there else ["bareroot2", "bareroot_half0"]),
+    )
+    assert layout.conflict(DISKS[:count], observed) == reason
+
+
+@EVERY_STATE
+@given(OBSERVED, st.integers(1, 2))
+@example(Observed(dict.fromkeys(DISKS, ("LVM2_member",)), frozenset(DISKS), groups=frozenset({"bareroot"})), 2)
+def test_what_is_not_refused_never_wipes_a_claimed_disk_nor_makes_an_array_below_a_group(observed, count):
+    disks = DISKS[:count]
+    if layout.conflict(disks, observed):
+        return
+    done = [touched(command) for command in layout.plan(disks, "8G", observed)]
+    assert not {name for sort, name in done if sort == "disk"} & observed.claimed
+    if layout.GROUP in observed.groups:
+        assert not {"disk", "array", "group"} & {sort for sort, name in done if sort != "disk" or name in disks}

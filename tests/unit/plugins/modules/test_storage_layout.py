@@ -15,6 +15,11 @@ SPACE = 1000
 IMAGES_SPACE = 8
 
 
+READ_BY = ("lvs", "vgs", "pvs", "wipefs")
+CHANGED_BY = ("mdadm", "udevadm", "vgcreate", "vgremove", "lvcreate", "drbdadm", "lvchange", "mkfs.ext4")
+PROGRAMS = READ_BY + CHANGED_BY
+
+
 class RefusedError(Exception):
     """A program found that what it was told to do cannot be."""
 
@@ -34,7 +39,6 @@ class StorageNode:
         for disk in self.disks:
             disk.touch()
         self.array = []
-        self.physical = set()
         self.group = ""
         self.volumes = {}
         self.sizes = {}
@@ -47,7 +51,7 @@ class StorageNode:
         self._run_module = run_module
         monkeypatch.setattr(layout, "ARRAY", str(self.array_path))
         monkeypatch.setattr(storage_layout.Machine, "_array_members", lambda _machine: set(self.array))
-        for program in ("wipefs", "lvs", "pvs", "mdadm", "udevadm", "pvcreate", "vgcreate", "lvcreate", "lvchange", "mkfs.ext4", "drbdadm"):
+        for program in PROGRAMS:
             commands.answer(program, with_=self._program)
 
     def _program(self, argv):
@@ -70,8 +74,15 @@ class StorageNode:
     # What reads.
 
     def _read_wipefs(self, argv):
-        assert argv[1:-1] == ["--noheadings", "--output", "TYPE"]
-        return "".join(f"{signature}\n" for signature in sorted(self.signatures[argv[-1]]))
+        assert argv[1:-1] == ["--noheadings", "--parsable", "--output", "TYPE,LABEL"]
+        found = sorted(self.signatures[argv[-1]])
+        return "".join(f"{signature}\n" if "," in signature else f"{signature},\n" for signature in found)
+
+    def _read_vgs(self, argv):
+        assert argv[1:] == ["--reportformat", "json", "--options", "vg_name", "--select", "vg_name=~^bareroot"]
+        names = [layout.GROUP] if self.group else []
+        names += [f"bareroot_{half}" for half in self.inner if self.drbd[half] == "primary"]
+        return json.dumps({"report": [{"vg": [{"vg_name": name} for name in names]}], "log": []})
 
     def _read_pvs(self, argv):
         assert argv[1:] == ["--reportformat", "json", "--options", "pv_name", "--select", "vg_name=bareroot"]
@@ -96,42 +107,43 @@ class StorageNode:
         need(not any(self.signatures[disk] for disk in disks), "a disk is not empty")
         self.array = disks
         self.array_path.touch()
-        self.signatures.update({disk: {"linux_raid_member"} for disk in disks})
+        assert {"--homehost=any", "--name=bareroot"} <= set(arguments)
+        self.signatures.update({disk: {"linux_raid_member,any:bareroot"} for disk in disks})
 
     def _udevadm(self, verb):
         need(verb == "settle", "no such verb")
 
-    def _pvcreate(self, *arguments):
-        *options, device = arguments
-        half = next((half for number, half in enumerate(layout.HALVES) if device == f"/dev/drbd{number}"), "")
-        if half:
-            need(self.drbd[half] == "primary", f"{device} is not primary")
-            # --force once does not do: "Can't initialize physical volume … without -ff".
-            need(half not in self.inner, f"{device} is in a volume group")
-        else:
-            need(device != self.group, f"{device} is in a volume group")
-            need(device in self.signatures or os.path.exists(device), f"no {device}")
-            self.signatures.setdefault(device, set()).add("LVM2_member")
-        need("--yes" in options, "nobody is there to answer")
-        self.physical.add(device)
-
     def _vgcreate(self, *arguments):
         *options, group, device = arguments
-        need(device in self.physical, f"{device} is no physical volume")
+        need("--yes" in options, "nobody is there to answer")
         if group == layout.GROUP:
-            need(not self.group, "there is such a group")
+            need(options == ["--yes"] and not self.group, "there is such a group")
+            need(device in self.signatures or os.path.exists(device), f"no {device}")
+            need(device not in self.array, f"{device} is part of an array")
             self.group = device
+            self.signatures.setdefault(device, set()).add("LVM2_member")
             return
         half = group.removeprefix("bareroot_")
-        need(options == ["--setautoactivation", "n"], "it would be activated everywhere")
-        need(half not in self.inner, "there is such a group")
+        need(options == ["--yes", "--setautoactivation", "n"], "it would be activated everywhere")
+        need(device == f"/dev/drbd{layout.HALVES.index(half)}" and self.drbd[half] == "primary", f"{device} is not primary")
+        need(half not in self.inner, f"A volume group called {group} already exists.")
         self.inner[half] = set()
+
+    def _vgremove(self, *arguments):
+        *options, group = arguments
+        half = group.removeprefix("bareroot_")
+        if NEW not in self.volumes[half]:
+            pytest.fail(f"{half} is finished, and {group} is removed")
+        need(options == ["--yes", "--force"], "nobody is there to answer")
+        need(half in self.inner and self.drbd[half] == "primary", f"no {group}")
+        del self.inner[half]
 
     def _lvcreate(self, *arguments):
         options, group = list(arguments[:-1]), arguments[-1]
         name = options[options.index("--name") + 1]
         if group != layout.GROUP:
             half = group.removeprefix("bareroot_")
+            need(self.drbd[half] == "primary", f"{group} cannot be seen")
             need(half in self.inner and "thin-pool" in options and not self.inner[half], f"no room for {name} in {group}")
             self.inner[half].add(name)
             return
@@ -167,7 +179,8 @@ class StorageNode:
             need(self.drbd[half] == "down" and "--force" in verb, f"{half} is up")
             self.metadata.add(half)
             return
-        need(not self.inner.get(half) or verb != ["down"], f"{half}: device is held open by someone")
+        held = self.inner.get(half) and self.drbd[half] == "primary"
+        need(not held or verb != ["down"], f"{half}: device is held open by someone")
         need(verb == ["down"] or order[order.index(self.drbd[half]) + 1] == verb[0], f"{half} is {self.drbd[half]}: no {verb[0]}")
         need(verb != ["attach"] or half in self.metadata, f"{half} has no metadata")
         self.drbd[half] = verb[0]
@@ -177,18 +190,22 @@ class StorageNode:
         params = {"disks": [str(disk) for disk in self.disks[:count]], **options}
         return self._run_module(storage_layout, params, check_mode=check_mode, diff=True)
 
-    def assert_complete(self, count):
+    def reboot(self):
+        """Cut the power: what is on the disks comes back, and nothing makes an unfinished layout's halves come up."""
+        self.drbd = dict.fromkeys(layout.HALVES, "down")
+
+    def assert_complete(self, count, up=layout.HALVES):
         device = str(self.array_path) if count == 2 else str(self.disks[0])
         assert self.array == ([str(disk) for disk in self.disks] if count == 2 else [])
         assert self.group == device
         assert self.volumes == {name: set() for name in ("images", "half0", "half1")}
         assert self.inner == {half: {"pool"} for half in layout.HALVES}
-        assert set(self.drbd.values()) == {"primary"}
+        assert all(self.drbd[half] == "primary" for half in up)
         assert self.file_systems == {"images"}
 
 
 def reads(argv):
-    return argv[0] in ("lvs", "pvs") or (argv[0] == "wipefs" and "--all" not in argv)
+    return argv[0] in ("lvs", "vgs", "pvs") or (argv[0] == "wipefs" and "--all" not in argv)
 
 
 @pytest.fixture
@@ -209,7 +226,7 @@ def test_check_mode_says_what_would_be_run_and_only_reads(node, count):
     assert len(result["commands"]) == number_of_steps(count)
     assert result["diff"] == {"before": "", "after": "".join(f"{' '.join(command)}\n" for command in result["commands"])}
     assert node.changes == []
-    assert set(node.commands.programs) == {"lvs", "pvs", "wipefs"}
+    assert set(node.commands.programs) == set(READ_BY)
 
 
 @COUNTS
@@ -271,20 +288,8 @@ def test_a_finished_half_that_cannot_be_seen_is_left_alone(node, half):
 
 
 def points(count):
-    """Return every (disks, step, when) at which a run can be interrupted and the next one can take it up."""
-    disks = ["/dev/a", "/dev/b"][:count]
-    commands = layout.plan(disks, "8G", layout.Observed(dict.fromkeys(disks, ())))
-    found = []
-    taken_up = True
-    for number, command in enumerate(commands):
-        found += [(count, number, "before")] if taken_up else []
-        # A volume group on a half, or a physical volume on the one disk, is not taken apart by the next run.
-        if command[:2] == ["vgcreate", "--setautoactivation"] or (command[0] == "pvcreate" and command[-1] in disks):
-            taken_up = False
-        elif command[:2] == ["lvchange", "--deltag"] or command[:2] == ["vgcreate", layout.GROUP]:
-            taken_up = True
-        found += [(count, number, "after")] if taken_up else []
-    return found
+    """Return every (disks, step, when) at which a run can be interrupted."""
+    return [(count, number, when) for number in range(number_of_steps(count)) for when in ("before", "after")]
 
 
 @pytest.mark.parametrize(("count", "number", "when"), [*points(1), *points(2)])
@@ -293,9 +298,157 @@ def test_an_interrupted_run_is_continued_by_the_next(node, count, number, when):
     assert node.run(count)["failed"]
     assert len(node.changes) == number + 1
     node.fail_at = None
-    assert not node.run(count).get("failed")
+    announced = node.run(count, check_mode=True)
+    assert not announced.get("failed")
+    assert node.run(count) == announced
     node.assert_complete(count)
     assert not node.run(count)["changed"]
+
+
+def hidden(count, number, when):
+    """Whether there is by then a volume group on a half that is not finished: nobody sees it after a reboot."""
+    disks = ["/dev/a", "/dev/b"][:count]
+    commands = layout.plan(disks, "8G", layout.Observed(dict.fromkeys(disks, ())))
+    done = commands[: number + (when == "after")]
+    made = sum(command[:2] == ["vgcreate", "--yes"] and "--setautoactivation" in command for command in done)
+    return made > sum(command[0] == "lvchange" for command in done)
+
+
+HIDDEN = pytest.mark.xfail(strict=True, reason="bug: vgcreate finds the group that was hidden while DRBD was down")
+
+
+@pytest.mark.parametrize(
+    ("count", "number", "when"),
+    [pytest.param(*point, marks=[HIDDEN] if hidden(*point) else []) for point in [*points(1), *points(2)]],
+)
+def test_a_run_that_a_power_cut_interrupted_is_continued_by_the_next(node, count, number, when):
+    node.fail_at = (number, when)
+    assert node.run(count)["failed"]
+    unfinished = [half for half in layout.HALVES if NEW in node.volumes.get(half, {NEW})]
+    node.reboot()
+    node.fail_at = None
+    result = node.run(count)
+    assert not result.get("failed"), result["msg"]
+    node.assert_complete(count, up=unfinished)
+    assert not node.run(count)["changed"]
+
+
+@BOTH_MODES
+@pytest.mark.parametrize("wipe", [True, False], ids=["wipe", "keep"])
+@pytest.mark.parametrize("signatures", [set(), {"ext4"}], ids=["empty", "held"])
+def test_a_second_disk_is_not_added_to_one_that_is_in_use(node, check_mode, wipe, signatures):
+    node.run(1)
+    node.signatures[str(node.disks[1])] = signatures
+    result = node.run(2, check_mode=check_mode, wipe=wipe)
+    assert result["failed"]
+    assert result["msg"] == (
+        f"the volume group bareroot exists already, and {node.disks[1]} is not part of it: disks are not added to it here. "
+        "Nothing was touched."
+    )
+    assert node.changes == []
+
+
+@BOTH_MODES
+@pytest.mark.parametrize("wipe", [True, False], ids=["wipe", "keep"])
+def test_another_disk_does_not_take_the_place_of_one_that_is_in_use(node, check_mode, wipe):
+    node.run(1)
+    result = node.run(disks=[str(node.disks[1])], check_mode=check_mode, wipe=wipe)
+    assert result["failed"]
+    assert f"the volume group bareroot exists already, and {node.disks[1]} is not part of it" in result["msg"]
+    assert node.changes == []
+
+
+@BOTH_MODES
+@pytest.mark.parametrize("wipe", [True, False], ids=["wipe", "keep"])
+def test_a_group_that_lies_on_both_disks_without_an_array_is_refused(node, check_mode, wipe):
+    node.run(1)
+    both = [{"pv_name": str(disk)} for disk in node.disks]
+    node.commands.answer("pvs", with_=(0, json.dumps({"report": [{"pv": both}]}), ""))
+    result = node.run(2, check_mode=check_mode, wipe=wipe)
+    assert result["failed"]
+    assert result["msg"] == f"the volume group bareroot exists already, but not on {node.array_path}. Nothing was touched."
+    assert node.changes == []
+
+
+@COUNTS
+@BOTH_MODES
+@pytest.mark.parametrize("wipe", [True, False], ids=["wipe", "keep"])
+def test_our_array_is_never_wiped_where_it_is_not_assembled(node, count, check_mode, wipe):
+    node.run(2)
+    node.array_path.unlink()
+    node.array, node.group = [], ""
+    result = node.run(count, check_mode=check_mode, wipe=wipe)
+    assert result["failed"]
+    named = ", ".join(str(disk) for disk in node.disks[:count])
+    assert result["msg"] == (
+        f"{named} belong to the array bareroot, which is not assembled as {node.array_path}: see mdadm --examine. Nothing was touched."
+    )
+    assert node.changes == []
+
+
+@BOTH_MODES
+@pytest.mark.parametrize("by_link", [True, False], ids=["by-link", "same-path"])
+def test_one_disk_named_twice_is_refused(node, tmp_path, by_link, check_mode):
+    disks = [str(node.disks[0])] * 2
+    if by_link:
+        (tmp_path / "link").symlink_to(disks[0])
+        disks[1] = str(tmp_path / "link")
+    result = node.run(disks=disks, check_mode=check_mode, wipe=True)
+    assert result["failed"]
+    assert result["msg"] == f"storage_node_disks names one disk twice: {disks[0]}, {disks[1]}; give two different ones"
+    assert node.commands.calls == []
+
+
+BUG_NO_SIZE = pytest.mark.xfail(strict=True, reason="bug: no size at all is found out by lvcreate only, when the disks have been wiped")
+
+
+@pytest.mark.parametrize(
+    "size",
+    ["", "8", "8g", "8 G", "8G\n", "1.5G", "-1G", "50%FREE", "--help", "8GB", pytest.param("0G", marks=BUG_NO_SIZE)],
+)
+@BOTH_MODES
+def test_a_size_that_cannot_be_is_refused_before_anything_is_looked_at(node, size, check_mode):
+    node.commands.answer("lvcreate", with_=(3, "", "Please specify non-zero"))
+    result = node.run(images_size=size, check_mode=check_mode)
+    assert result.get("failed")
+    assert result["msg"] == f"storage_node_images_size {size!r}: write a number and M, G or T, such as 8G"
+    assert node.commands.calls == []
+
+
+def test_the_images_have_the_size_that_was_asked_for(node):
+    result = node.run(images_size="12T", check_mode=True)
+    (images,) = [command for command in result["commands"] if command[0] == "lvcreate" and "images" in command]
+    assert images[images.index("--size") + 1] == "12T"
+
+
+@pytest.mark.parametrize("program", ["lvs", "vgs", "pvs"])
+def test_a_report_that_is_no_json_names_its_program(node, program):
+    node.commands.answer(program, with_=(0, "no json", ""))
+    result = node.run()
+    assert result["failed"]
+    assert result["msg"].startswith(f"cannot lay out the disks: {program} ")
+    assert "printed no JSON: " in result["msg"]
+    assert node.changes == []
+
+
+def test_an_array_of_another_name_is_only_something_foreign(node):
+    node.signatures = {str(disk): {"linux_raid_member,any:data"} for disk in node.disks}
+    assert "(linux_raid_member)" in node.run()["msg"]
+    assert not node.run(wipe=True).get("failed")
+    node.assert_complete(2)
+
+
+@pytest.mark.xfail(strict=True, reason="bug: an array without a group is used whatever disks it has, and the disk that was given is not")
+def test_an_unfinished_array_is_not_taken_for_one_of_other_disks(node, tmp_path):
+    node.fail_at = (1, "before")
+    assert node.run()["failed"]
+    node.fail_at = None
+    other = tmp_path / "disk-c"
+    other.touch()
+    node.signatures[str(other)] = {"ext4"}
+    result = node.run(disks=[str(node.disks[0]), str(other)], wipe=True)
+    assert result.get("failed")
+    assert node.changes == []
 
 
 @pytest.mark.parametrize("signature", ["ext4", "gpt", "LVM2_member", "linux_raid_member"])
@@ -357,10 +510,7 @@ def test_no_disks_option_is_named(run_module, commands):
     assert commands.calls == []
 
 
-@pytest.mark.parametrize(
-    "program",
-    ["lvs", "pvs", "wipefs", "mdadm", "udevadm", "pvcreate", "vgcreate", "lvcreate", "drbdadm", "lvchange", "mkfs.ext4"],
-)
+@pytest.mark.parametrize("program", PROGRAMS)
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
@@ -370,6 +520,11 @@ def test_no_disks_option_is_named(run_module, commands):
     ],
 )
 def test_a_program_that_fails_is_named_and_nothing_is_run_after_it(node, program, answer, reason):
+    if program == "vgremove":
+        # It is only run after an interruption.
+        node.fail_at = (next(number for number, command in enumerate(node.run(check_mode=True)["commands"]) if "pool" in command), "after")
+        node.run()
+        node.fail_at = None
     node.commands.answer(program, with_=answer)
     result = node.run()
     assert result["failed"]

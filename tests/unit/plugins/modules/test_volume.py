@@ -30,18 +30,35 @@ class StorageNode:
         self.used = {"bareroot_half0": 10.0, "bareroot_half1": 20.0}
         self.lvs = {}
         self.serving = {}
+        self.fail_at = None
         self.commands = commands
         self._run_module = run_module
         for program in ("lvcreate", "lvextend", "lvchange", "lvremove"):
-            commands.answer(program, with_=self._change)
+            commands.answer(program, with_=self._or_interrupted(self._change))
         commands.answer("lvs", with_=self._report)
-        commands.answer("systemctl", with_=self._systemctl)
+        commands.answer("systemctl", with_=self._or_interrupted(self._systemctl))
 
     def add(self, name, address="", active=True, **lv):
         tags = {"bareroot.export.aoe", f"bareroot.address.{address}"} if address else set()
         self.lvs[name] = Lv(**lv, tags={"of.someone.else", *tags})
         if address and active:
             self.serving[name] = address
+
+    def tagged(self, name):
+        """Return the address that a volume is recorded to be exported at."""
+        tags = self.lvs[name].tags if name in self.lvs else set()
+        return "".join(tag.removeprefix("bareroot.address.") for tag in tags if tag.startswith("bareroot.address."))
+
+    def _or_interrupted(self, program):
+        def answer(argv):
+            number, when = self.fail_at or (None, "")
+            now = bool(self.changes) and self.changes[-1] is argv and len(self.changes) - 1 == number
+            if now and when == "before":
+                return 5, "", f"{argv[0]} was interrupted"
+            answered = program(argv)
+            return (137, "", "") if now else answered
+
+        return answer
 
     def _report(self, argv):
         asked = argv[argv.index("--options") + 1].split(",")
@@ -97,8 +114,7 @@ class StorageNode:
         else:
             assert verb == "start"
             assert "bareroot.export.aoe" in self.lvs[name].tags
-            (address,) = [tag.removeprefix("bareroot.address.") for tag in self.lvs[name].tags if tag.startswith("bareroot.address.")]
-            self.serving.setdefault(name, address)
+            self.serving.setdefault(name, self.tagged(name))
         return 0, "", ""
 
     def set_up(self, case):
@@ -182,16 +198,16 @@ CHANGES = {
         {"web1": {"address": "1.0"}},
         {"export": "aoe", "address": "2.7"},
         described(address="2.7"),
-        ["lvchange", "stop", "start"],
+        ["stop", "lvchange", "start"],
     ),
     "address-changed-of-one-that-is-down": (
         {"web1": {"address": "1.0", "active": False}},
         {"export": "aoe", "address": "2.7"},
         described(address="2.7"),
-        ["lvchange", "stop", "start"],
+        ["stop", "lvchange", "start"],
     ),
-    "export-off": ({"web1": {"address": "1.0"}}, {}, described(), ["lvchange", "stop"]),
-    "export-off-with-an-address": ({"web1": {"address": "1.0"}}, {"address": "1.0"}, described(), ["lvchange", "stop"]),
+    "export-off": ({"web1": {"address": "1.0"}}, {}, described(), ["stop", "lvchange"]),
+    "export-off-with-an-address": ({"web1": {"address": "1.0"}}, {"address": "1.0"}, described(), ["stop", "lvchange"]),
     "unit-is-down": (
         {"web1": {"address": "1.0", "active": False}},
         {"export": "aoe", "address": "1.0"},
@@ -239,28 +255,29 @@ def test_a_second_run_changes_nothing_and_only_reads(node, case, check_mode):
     assert node.changes == []
 
 
-# The point after which each of these runs is interrupted: what follows must be made up for.
-INTERRUPTED = [
-    ("new-exported", "lvchange"),
-    ("new-exported", "systemctl start"),
-    ("clone-grown-and-exported", "lvextend"),
-    ("clone-grown-and-exported", "lvchange"),
-    ("clone-grown-and-exported", "systemctl start"),
-    ("export-on", "systemctl start"),
-    ("address-changed", "systemctl start"),
+# Every point of every run at which it can be interrupted: before a step has had its effect and after.
+POINTS = [
+    pytest.param(case, number, when, id=f"{case}-{when}-{step}")
+    for case, (_there, _asked, _after, takes) in CHANGES.items()
+    for number, step in enumerate(takes)
+    for when in ("before", "after")
 ]
 
 
-@pytest.mark.parametrize(("case", "failing"), INTERRUPTED)
-def test_what_an_earlier_run_did_not_come_to_is_made_up_for(node, case, failing):
+@pytest.mark.parametrize(("case", "number", "when"), POINTS)
+def test_an_interrupted_run_is_made_up_for_by_the_next(node, case, number, when):
     asked, after, takes = node.set_up(case)
-    prefix = failing.split()
-    node.commands.answer(*prefix, with_=(1, "", "no"))
+    node.fail_at = (number, when)
     assert node.run(**asked)["failed"]
-    node.commands.answer(*prefix, with_=node._systemctl if prefix[0] == "systemctl" else node._change)
-    assert node.run(**asked)["volumes"] == [after]
-    assert node.done == takes[takes.index(prefix[-1]) :]
-    assert node.serving["web1"] == after["address"]
+    assert node.done == takes[: number + 1]
+    # Otherwise what serves it could not be found any more, and another volume could be given the address.
+    assert {name: node.tagged(name) for name in node.serving} == node.serving
+    node.fail_at = None
+    result = node.run(**asked)
+    assert result["volumes"] == [after]
+    assert node.done == takes[len(takes) - len(node.done) :]
+    assert node.serving.get("web1", "") == after["address"]
+    assert not node.run(**asked)["changed"]
 
 
 def test_a_new_volume_goes_to_the_half_with_most_room(node):
@@ -301,6 +318,16 @@ def test_absent_removes_it_and_its_export_first(node, address, check_mode):
         assert node.done == (["stop", "lvremove"] if address else ["lvremove"])
         assert node.lvs.keys() == {"other"}
         assert node.serving == {"other": "1.1"}
+
+
+@pytest.mark.parametrize("options", [{"export": "aoe"}, {"address": "65535.x"}], ids=["missing", "malformed"])
+@BOTH_MODES
+def test_absent_needs_no_address(node, options, check_mode):
+    node.add("web1", address="1.0")
+    result = node.run(state="absent", **options, check_mode=check_mode)
+    assert not result.get("failed")
+    assert (result["changed"], result["volumes"]) == (True, [])
+    assert ("web1" in node.lvs) is check_mode
 
 
 @BOTH_MODES
@@ -376,6 +403,9 @@ EXPORTED = {"size": "1G", "export": "aoe"}
         pytest.param({**EXPORTED, "address": "1"}, "address '1' of web1: write shelf.slot, such as 1.0", id="address-malformed"),
         pytest.param({**EXPORTED, "address": "1.0 -r"}, "address '1.0 -r' of web1: write shelf.slot", id="address-option"),
         pytest.param({**EXPORTED, "address": "65535.0"}, "address '65535.0' of web1", id="address-all-shelves"),
+        pytest.param({**EXPORTED, "address": "1000.0"}, "shelves end at 999", id="address-of-images"),
+        pytest.param({**EXPORTED, "address": "01.0"}, "address '01.0' of web1: write shelf.slot", id="address-zero-before-shelf"),
+        pytest.param({**EXPORTED, "address": "1.00"}, "address '1.00' of web1: write shelf.slot", id="address-zero-before-slot"),
         pytest.param({**EXPORTED, "address": "1.255"}, "slots at 254", id="address-all-slots"),
         pytest.param({"size": "1G", "export": "nfs"}, "nfs", id="export"),
         pytest.param({"size": "1G", "state": "gone"}, "gone", id="state"),
@@ -405,7 +435,6 @@ ANSWERS = [
     pytest.param((5, "", "  WARNING: x\n  Insufficient free space\n"), "exit code 5:   Insufficient free space", id="fails"),
     pytest.param((127, "", "timeout: failed to run command"), "exit code 127: timeout: failed to run command", id="missing"),
     pytest.param((124, "", ""), " s, or killed", id="too-long"),
-    pytest.param((137, "", ""), " s, or killed", id="too-long-and-deaf"),
 ]
 
 
@@ -456,6 +485,17 @@ def test_a_list_that_cannot_be_read_is_an_error(node, answer, reason):
     assert result["msg"].startswith("cannot list volumes: lvs ")
     assert result["msg"].endswith(reason)
     assert result["rc"] == answer[0]
+
+
+@pytest.mark.parametrize("module", [volume, volume_info], ids=["volume", "volume_info"])
+def test_a_list_that_is_no_json_is_an_error_that_names_lvs(node, module):
+    node.commands.answer("lvs", with_=(0, "no json", ""))
+    result = node._run_module(module, {"name": "web1", "size": "1G"} if module is volume else {})
+    assert result["failed"]
+    assert ": lvs " in result["msg"]
+    assert "printed no JSON: " in result["msg"]
+    assert (result["rc"], result["stdout"]) == (0, "no json")
+    assert node.commands.programs == ["lvs"]
 
 
 def test_changes_have_time_and_looks_do_not_need_it(node):
