@@ -191,9 +191,9 @@ def test_packages_come_from_the_release_its_updates_and_its_security_updates():
 
 
 def test_mmdebstrap_gets_suite_target_and_sources_last_and_packages_sorted():
-    argv = _image.mmdebstrap_argv("/work/root", "/work/boot", PARAMS)
+    argv = _image.mmdebstrap_argv("/build/root", "/build/boot", PARAMS)
     assert argv[0] == "mmdebstrap"
-    assert argv[-5:] == ["trixie", "/work/root", *_image.sources(PARAMS["mirror"], "trixie")]
+    assert argv[-5:] == ["trixie", "/build/root", *_image.sources(PARAMS["mirror"], "trixie")]
     assert "--include=linux-image-amd64,openssh-server" in argv
     assert all(option.startswith("--") for option in argv[1:-5])
 
@@ -204,23 +204,23 @@ def test_mmdebstrap_gets_suite_target_and_sources_last_and_packages_sorted():
     ids=["no-proxy", "proxy"],
 )
 def test_a_proxy_is_used_where_there_is_one(proxy, options):
-    argv = _image.mmdebstrap_argv("/work/root", "/work/boot", {**PARAMS, "apt_proxy": proxy})
+    argv = _image.mmdebstrap_argv("/build/root", "/build/boot", {**PARAMS, "apt_proxy": proxy})
     assert [option for option in argv if "Proxy" in option] == options
 
 
 def test_what_makes_nodes_differ_does_not_stay_in_the_image():
-    argv = _image.mmdebstrap_argv("/work/root", "/work/boot", PARAMS)
+    argv = _image.mmdebstrap_argv("/build/root", "/build/boot", PARAMS)
     removed = " ".join(option for option in argv if option.startswith("--customize-hook=rm"))
     for path in ("/etc/ssh/ssh_host_*", "/etc/machine-id", "/etc/hostname", "/etc/resolv.conf"):
         assert f'"$1"{path}' in removed
 
 
 def test_no_hook_touches_a_path_outside_the_new_root_and_the_work_directory():
-    argv = _image.mmdebstrap_argv("/work/root", "/work/boot", PARAMS)
+    argv = _image.mmdebstrap_argv("/build/root", "/build/boot", PARAMS)
     hooks = [option.partition("-hook=")[2] for option in argv if "-hook=" in option]
     paths = [word for hook in hooks for word in re.findall(r'(?<![^ >])/[^ "]*', hook)]
     assert paths
-    assert all(path.startswith(("/work/boot/", "/overlays/")) for path in paths)
+    assert all(path.startswith(("/build/boot/", "/overlays/")) for path in paths)
 
 
 @pytest.mark.parametrize("awkward", ["my files", "a;touch ran", "$(touch ran)", "it's", 'a"b'], ids=str)
@@ -231,7 +231,7 @@ def test_a_shell_copies_overlays_in_order_links_as_links_whatever_their_paths(tm
         (directory / "file").write_text(str(number))
     (first / "link").symlink_to("nowhere")
     (first / "tool").touch(mode=0o750)
-    argv = _image.mmdebstrap_argv("/work/root", "/work/boot", {**PARAMS, "overlays": [str(first), str(second)]})
+    argv = _image.mmdebstrap_argv("/build/root", "/build/boot", {**PARAMS, "overlays": [str(first), str(second)]})
     hooks = [option.removeprefix("--essential-hook=") for option in argv if option.startswith("--essential-hook=")]
     for hook in hooks:
         subprocess.run(["/bin/sh", "-c", hook, "sh", str(root)], check=True, cwd=tmp_path)  # as mmdebstrap does
@@ -241,16 +241,16 @@ def test_a_shell_copies_overlays_in_order_links_as_links_whatever_their_paths(tm
     assert not (tmp_path / "ran").exists()
 
 
-@pytest.mark.parametrize("awkward", ["/work/my boot", "/work/boot;reboot"], ids=["space", "semicolon"])
+@pytest.mark.parametrize("awkward", ["/build/my boot", "/build/boot;reboot"], ids=["space", "semicolon"])
 def test_the_directory_for_the_kernel_is_one_word_to_a_shell(awkward):
-    argv = _image.mmdebstrap_argv("/work/root", awkward, PARAMS)
+    argv = _image.mmdebstrap_argv("/build/root", awkward, PARAMS)
     hooks = [option for option in argv if "-hook=" in option and "boot" in option.replace('"$1"/boot', "")]
     words = [word for hook in hooks for word in shlex.split(hook.partition("-hook=")[2])]
     assert {f">{awkward}/packages.txt", f"{awkward}/"} <= set(words)
 
 
 def test_the_overlay_wins_over_a_packages_own_configuration():
-    assert "--dpkgopt=force-confold" in _image.mmdebstrap_argv("/work/root", "/work/boot", PARAMS)
+    assert "--dpkgopt=force-confold" in _image.mmdebstrap_argv("/build/root", "/build/boot", PARAMS)
 
 
 KERNEL = ["vmlinuz-6.12-amd64", "initrd.img-6.12-amd64", "config-6.12-amd64", "System.map-6.12-amd64", "packages.txt"]
