@@ -23,6 +23,7 @@ TOUCHES = {
     r"lvcreate .* --name (?P<name>images|half\d) bareroot": "volume",
     rf"drbdadm (down|--force create-md|new-resource|new-minor|attach|primary --force) {HALF}": "contents of half",
     rf"vgremove --yes --force {INNER}": "contents of half",
+    r"wipefs --all --force /dev/drbd(?P<name>\d)": "contents of half",
     rf"vgcreate --yes --setautoactivation n {INNER} /dev/drbd(?P=name)": "contents of half",
     rf"lvcreate .* --name pool {INNER}": "contents of half",
     r"mkfs\.ext4 .* /dev/bareroot/(?P<name>images)": "contents",
@@ -157,6 +158,7 @@ def test_a_disk_is_claimed_by_the_name_of_its_array(signatures, claimed):
 
 UNASSEMBLED = "{} belong to the array bareroot, which is not assembled as /dev/md/bareroot: see mdadm --examine"
 OUTSIDE = "the volume group bareroot exists already, and {} is not part of it: disks are not added to it here"
+OUTSIDE_ARRAY = "the array /dev/md/bareroot exists already, and {} is not part of it: disks are not added to it here"
 NOT_ON_ARRAY = "the volume group bareroot exists already, but not on /dev/md/bareroot"
 
 
@@ -172,6 +174,9 @@ NOT_ON_ARRAY = "the volume group bareroot exists already, but not on /dev/md/bar
         pytest.param(1, "", "", "group", OUTSIDE.format("/dev/a"), id="another-disk"),
         pytest.param(2, "", "", "group", OUTSIDE.format("/dev/a, /dev/b"), id="two-other-disks"),
         pytest.param(2, "a", "a", "array, group", OUTSIDE.format("/dev/b"), id="a-disk-of-the-array-replaced"),
+        pytest.param(2, "a", "a", "array", OUTSIDE_ARRAY.format("/dev/b"), id="unfinished-array-of-another-disk"),
+        pytest.param(2, "", "", "array", OUTSIDE_ARRAY.format("/dev/a, /dev/b"), id="unfinished-array-of-other-disks"),
+        pytest.param(1, "", "", "array", OUTSIDE_ARRAY.format("/dev/a"), id="unfinished-array-and-another-disk"),
         pytest.param(2, "ab", "", "group", NOT_ON_ARRAY, id="group-on-both-without-an-array"),
         pytest.param(2, "", "ab", "", UNASSEMBLED.format("/dev/a, /dev/b"), id="array-not-assembled"),
         pytest.param(2, "", "b", "", UNASSEMBLED.format("/dev/b"), id="one-disk-of-an-array-not-assembled"),
