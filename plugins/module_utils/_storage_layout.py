@@ -54,6 +54,8 @@ def conflict(disks: list[str], observed: Observed) -> str:
         return f"the volume group {GROUP} exists already, and {', '.join(outside)} is not part of it: disks are not added to it here"
     if observed.array and outside:
         return f"the array {ARRAY} exists already, and {', '.join(outside)} is not part of it: disks are not added to it here"
+    if observed.array and len(disks) == 1:
+        return f"{disks[0]} is one of the disks of {ARRAY}: give both"
     if GROUP in observed.groups and len(disks) > 1 and not observed.array:
         return f"the volume group {GROUP} exists already, but not on {ARRAY}"
     return ""

@@ -159,6 +159,7 @@ def test_a_disk_is_claimed_by_the_name_of_its_array(signatures, claimed):
 UNASSEMBLED = "{} belong to the array bareroot, which is not assembled as /dev/md/bareroot: see mdadm --examine"
 OUTSIDE = "the volume group bareroot exists already, and {} is not part of it: disks are not added to it here"
 OUTSIDE_ARRAY = "the array /dev/md/bareroot exists already, and {} is not part of it: disks are not added to it here"
+BOTH = "/dev/a is one of the disks of /dev/md/bareroot: give both"
 NOT_ON_ARRAY = "the volume group bareroot exists already, but not on /dev/md/bareroot"
 
 
@@ -170,6 +171,8 @@ NOT_ON_ARRAY = "the volume group bareroot exists already, but not on /dev/md/bar
         pytest.param(1, "a", "", "group", "", id="one-of-ours"),
         pytest.param(2, "ab", "ab", "array, group", "", id="two-of-ours"),
         pytest.param(2, "ab", "ab", "array", "", id="interrupted-after-the-array"),
+        pytest.param(1, "a", "a", "array", BOTH, id="one-disk-of-an-unfinished-array"),
+        pytest.param(1, "a", "a", "array, group", BOTH, id="two-to-one"),
         pytest.param(2, "a", "", "group", OUTSIDE.format("/dev/b"), id="one-to-two"),
         pytest.param(1, "", "", "group", OUTSIDE.format("/dev/a"), id="another-disk"),
         pytest.param(2, "", "", "group", OUTSIDE.format("/dev/a, /dev/b"), id="two-other-disks"),
