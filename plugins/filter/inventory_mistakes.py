@@ -1,0 +1,111 @@
+# Copyright: bareroot contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every mistake of an inventory, from what the roles' argument specs allow and what bareroot needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import yaml
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
+from ..module_utils import _inventory
+
+DOCUMENTATION = r"""
+name: inventory_mistakes
+short_description: List every mistake of the inventory
+version_added: 0.1.0
+author:
+  - The bareroot maintainers (@bareroot)
+description:
+  - Checks all variables that carry the prefix of one of this collection's roles against the roles' argument specs, and what no
+    single variable shows, such as one MAC on two machines.
+options:
+  _input:
+    description: The variable C(hostvars).
+    type: dict
+    required: true
+  groups:
+    description: The variable C(groups).
+    type: dict
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Show all mistakes
+  ansible.builtin.debug:
+    msg: "{{ hostvars | bareroot.cloud.inventory_mistakes(groups) }}"
+"""
+
+RETURN = r"""
+_value:
+  description: One line a mistake; host, variable, what is wrong, and what would be right.
+  type: list
+  elements: str
+"""
+
+ROLES = Path(__file__).parents[2] / "roles"
+
+
+def options_of_roles() -> dict[str, dict[str, Any]]:
+    """Return {variable: its argument spec} of all roles."""
+    options: dict[str, dict[str, Any]] = {}
+    for path in sorted(ROLES.glob("*/meta/argument_specs.yml")):
+        specs = yaml.safe_load(path.read_text(encoding="utf-8"))["argument_specs"]
+        for entry_point in specs.values():
+            options.update(entry_point.get("options", {}))
+    return options
+
+
+def problem_of(spec: dict[str, Any], name: str, value: Any) -> str:
+    """Return what ansible's own validation says of a value; an empty string when nothing is wrong."""
+    result = ArgumentSpecValidator({name: {**spec, "required": False}}).validate({name: value})
+    return "; ".join(result.error_messages)
+
+
+def _checks(options: dict[str, dict[str, Any]]) -> dict[str, Callable[[Any], str]]:
+    kept = ("type", "elements", "choices", "options")
+    return {name: partial(problem_of, {key: spec[key] for key in kept if key in spec}, name) for name, spec in options.items()}
+
+
+def plain(value: Any) -> Any:
+    """Return a value with all templates in it resolved. Raises what the first one that fails raises."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(entry) for entry in value]
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    # Of an undefined value this raises, and says what is undefined.
+    return str(value)
+
+
+def inventory_mistakes(hostvars: Mapping[str, Mapping[str, Any]], groups: Mapping[str, list[str]]) -> list[str]:
+    """Return one line a mistake."""
+    prefixes = tuple(f"{path.name}_" for path in ROLES.iterdir() if path.is_dir())
+    hosts: dict[str, dict[str, Any]] = {}
+    unreadable = []
+    for name in groups["all"]:
+        variables = hostvars[name]
+        hosts[name] = {}
+        for variable in variables:
+            if not variable.startswith(prefixes):
+                continue
+            try:
+                hosts[name][variable] = plain(variables[variable])
+            except Exception as error:  # templates can fail in any way
+                unreadable.append(_inventory.Mistake(name, variable, f"cannot be read: {error}"))
+    # What needs a value that cannot be read would be reported as missing.
+    found = [] if unreadable else _inventory.find(hosts, groups, _checks(options_of_roles()))
+    return _inventory.lines([*unreadable, *found])
+
+
+class FilterModule:
+    """Ansible's way to find the filter."""
+
+    def filters(self) -> dict[str, Any]:
+        return {"inventory_mistakes": inventory_mistakes}

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is wrong in an inventory: every mistake at once, before anything is touched. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from typing import Any
+
+from . import _addresses, _names
+
+NODE_GROUPS = ("config_nodes", "storage_nodes", "hardware_nodes")
+BOOTED_GROUPS = NODE_GROUPS[1:]
+# How many hosts that share a mistake are named.
+MOST_NAMED = 3
+# {variable: what is wrong with this value, or an empty string}
+Checks = Mapping[str, Callable[[Any], str]]
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One mistake. host is "all" where no single machine is to blame."""
+
+    host: str
+    variable: str
+    problem: str
+
+
+def lines(mistakes: list[Mistake]) -> list[str]:
+    """Return one line a mistake; hosts with the same one, such as a group's, share a line."""
+    hosts: dict[tuple[str, str], dict[str, None]] = {}
+    for mistake in mistakes:
+        hosts.setdefault((mistake.variable, mistake.problem), {})[mistake.host] = None
+    return [f"{_named(list(names))}: {variable}: {problem}" for (variable, problem), names in hosts.items()]
+
+
+def _named(hosts: list[str]) -> str:
+    if len(hosts) <= MOST_NAMED:
+        return ", ".join(hosts)
+    return f"{', '.join(hosts[:MOST_NAMED])} and {len(hosts) - MOST_NAMED} more"
+
+
+def find(hosts: Mapping[str, Mapping[str, Any]], groups: Mapping[str, list[str]], checks: Checks) -> list[Mistake]:
+    """Return all mistakes of an inventory.
+
+    hosts: {name: its variables}. groups: {name: its hosts}. checks: for each variable that a role knows, what tells whether its
+    value is of the right type and among the choices.
+    """
+    booted = list(dict.fromkeys(name for group in BOOTED_GROUPS for name in groups.get(group, [])))
+    machines = list(dict.fromkeys([*groups.get("config_nodes", []), *booted]))
+    return [
+        *_groups(groups),
+        *(mistake for name in machines for mistake in _name(name)),
+        *(mistake for name, variables in hosts.items() for mistake in _variables(name, variables, checks)),
+        *_macs(booted, hosts),
+        *_networks(machines, hosts, groups),
+        *_roots(hosts, groups),
+        *(mistake for name in booted for mistake in _keys(name, hosts[name])),
+        *(
+            Mistake(name, "storage_node_disks", "is missing; name one or two disks, such as [/dev/disk/by-id/ata-A, /dev/disk/by-id/ata-B]")
+            for name in groups.get("storage_nodes", [])
+            if not hosts[name].get("storage_node_disks")
+        ),
+    ]
+
+
+def _groups(groups: Mapping[str, list[str]]) -> Iterator[Mistake]:
+    if not groups.get("config_nodes"):
+        yield Mistake("all", "group config_nodes", "is empty; put the Debian 13 machine there that all others boot from, such as cn1")
+    owners: dict[str, str] = {}
+    for group in NODE_GROUPS:
+        for name in groups.get(group, []):
+            if name in owners:
+                yield Mistake(name, "groups", f"is in {owners[name]} and in {group}; a machine is one of them")
+            owners.setdefault(name, group)
+
+
+def _name(name: str) -> Iterator[Mistake]:
+    if not _names.matches(_names.HOST, name) or name in _names.RESERVED_HOSTS:
+        yield Mistake(name, "host name", f"{name!r} cannot be used; use lower-case letters, digits and inner hyphens, such as hn1")
+
+
+def _variables(name: str, variables: Mapping[str, Any], checks: Checks) -> Iterator[Mistake]:
+    for variable, value in variables.items():
+        if variable not in checks:
+            yield Mistake(
+                name, variable, f"is no variable of bareroot{_similar(variable, checks)}; docs/inventory-reference.md lists them all"
+            )
+            continue
+        problem = checks[variable](value)
+        if problem:
+            yield Mistake(name, variable, problem)
+        elif variable == "node_image_pin" and value and not _names.matches(_names.IMAGE, value):
+            yield Mistake(name, variable, f"{value!r} is no image's name; write one such as xen-0123456789abcdef")
+
+
+def _similar(variable: str, checks: Checks) -> str:
+    parts = set(variable.split("_"))
+    best = max(checks, key=lambda known: len(parts & set(known.split("_"))), default="")
+    return f"; did you mean {best}" if len(parts & set(best.split("_"))) > 1 else ""
+
+
+def _macs(booted: list[str], hosts: Mapping[str, Mapping[str, Any]]) -> Iterator[Mistake]:
+    owners: dict[str, str] = {}
+    for name in booted:
+        for variable in ("node_mac", "node_storage_mac", "node_instance_mac"):
+            value = hosts[name].get(variable)
+            if not value:
+                if variable == "node_mac":
+                    yield Mistake(name, variable, "is missing; write it as '52:54:00:12:34:56'")
+                continue
+            mac = _names.normal_mac(str(value))
+            if not _names.matches(_names.MAC, mac):
+                yield Mistake(name, variable, f"{value!r} is no MAC; write it as '52:54:00:12:34:56', in quotes")
+            elif mac in owners:
+                yield Mistake(name, variable, f"{mac} belongs to {owners[mac]} already; each card has a MAC of its own")
+            owners.setdefault(mac, name)
+
+
+def _networks(machines: list[str], hosts: Mapping[str, Mapping[str, Any]], groups: Mapping[str, list[str]]) -> Iterator[Mistake]:
+    """Networks, the range, and the addresses in them; what depends on a network that is wrong is not looked at."""
+    settings = hosts[groups["config_nodes"][0]] if groups.get("config_nodes") else {}
+    boot, problem = _network(settings.get("config_node_boot_network"), "config_node_boot_network")
+    yield from problem
+    if settings.get("config_node_storage_network"):
+        yield from _network(settings["config_node_storage_network"], "config_node_storage_network")[1]
+    if boot is None:
+        return
+    yield from _attempt("all", "config_node_address_range", _addresses.parse_range, settings.get("config_node_address_range") or "", boot)
+    owners: dict[str, str] = {}
+    for name in machines:
+        address = str(hosts[name].get("node_address") or "")
+        if not address:
+            if name in groups["config_nodes"]:
+                yield Mistake(name, "node_address", f"is missing; a ConfigNode has an address of its own, such as {boot[1]}")
+            continue
+        yield from _attempt(name, "node_address", _addresses.parse_host, address, boot, "address")
+        if address in owners:
+            yield Mistake(name, "node_address", f"{address} belongs to {owners[address]} already; give {name} another")
+        owners.setdefault(address, name)
+
+
+def _network(value: Any, variable: str) -> tuple[IPv4Network | None, list[Mistake]]:
+    if not value:
+        return None, [Mistake("all", variable, "is missing; write it as 10.0.0.0/24")]
+    try:
+        return _addresses.parse_network(str(value), "network"), []
+    except ValueError as error:
+        return None, [Mistake("all", variable, str(error))]
+
+
+def _attempt(host: str, variable: str, parse: Callable[..., Any], *arguments: Any) -> Iterator[Mistake]:
+    try:
+        parse(*arguments)
+    except ValueError as error:
+        yield Mistake(host, variable, str(error))
+
+
+def _roots(hosts: Mapping[str, Mapping[str, Any]], groups: Mapping[str, list[str]]) -> Iterator[Mistake]:
+    storage_nodes = groups.get("storage_nodes", [])
+    for name in groups.get("hardware_nodes", []):
+        root = hosts[name].get("hardware_node_root") or "aoe"
+        if root == "ram":
+            continue
+        if not storage_nodes:
+            yield Mistake(name, "hardware_node_root", f"{root} needs a StorageNode, and storage_nodes is empty; use ram")
+        elif bool(hosts[storage_nodes[0]].get("node_storage_mac")) != bool(hosts[name].get("node_storage_mac")):
+            problem = (
+                f"only one of {name} and {storage_nodes[0]} has one, and the root ({root}) comes from there; give both one, or neither"
+            )
+            yield Mistake(name, "node_storage_mac", problem)
+
+
+def _keys(name: str, variables: Mapping[str, Any]) -> Iterator[Mistake]:
+    keys = variables.get("node_authorized_keys")
+    if not keys:
+        yield Mistake(name, "node_authorized_keys", "is empty, so nobody could log in; give keys such as 'ssh-ed25519 AAAA... admin'")
+    elif isinstance(keys, list) and any("\n" in str(key).strip() for key in keys):
+        yield Mistake(name, "node_authorized_keys", "has a line break inside a key; write one key an entry")
