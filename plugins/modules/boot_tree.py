@@ -195,12 +195,15 @@ def run(module: AnsibleModule) -> dict[str, Any]:
             _tree.write(tree.records_path, json.dumps(records, indent=1, sort_keys=True).encode(), 0o600)
         for _name, target, differing in changes:
             target.apply(differing)
-    return {
+    result = {
         "changed": any(differing for _name, _target, differing in changes),
         "addresses": tree.addresses,
         "files": [f"{name}/{change.path}" for name, _target, differing in changes for change in differing],
-        "diff": [diff_of(name, change) for name, _target, differing in changes for change in differing],
     }
+    # Ansible asks for differences only with --diff; for a thousand nodes they take a quarter of the time.
+    if module._diff:
+        result["diff"] = [diff_of(name, change) for name, _target, differing in changes for change in differing]
+    return result
 
 
 def main() -> None:
