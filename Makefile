@@ -10,7 +10,7 @@ export MOLECULE_GLOB := molecule/*/molecule.yml
 export ANSIBLE_CALLBACKS_ENABLED := ansible.posix.profile_tasks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock site lab lab-down check lint unit test test-all clean
+.PHONY: help setup lock site lab lab-down check lint unit test test-all bench clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -52,6 +52,9 @@ unit: setup
 
 test: check ## All of `check`, then the `default` scenario on the lab's machines
 	$(BIN)/molecule test --no-command-borders --scenario-name default
+
+bench: setup ## Measure what can be measured without machines so far: rendering for 10 to 10 000 nodes
+	$(BIN)/python tests/bench/boot_tree.py
 
 test-all: check ## Every scenario
 	$(BIN)/molecule test --no-command-borders --all

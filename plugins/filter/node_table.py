@@ -1,0 +1,78 @@
+# Copyright: bareroot contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The table that playbooks/status.yml prints."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+DOCUMENTATION = r"""
+name: node_table
+short_description: Lay out what nodes say of themselves as a table
+version_added: 0.1.0
+author:
+  - The bareroot maintainers (@bareroot)
+description:
+  - Makes one line a machine of what C(playbooks/status.yml) read on it.
+options:
+  _input:
+    description:
+      - For each machine, by name, its address, and what it printed; an empty string where it did not answer.
+      - The first line is the time in seconds since it booted; the second says how long its boot took, in seconds; the rest is its
+        C(/etc/bareroot/node.json).
+    type: dict
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Show a table
+  ansible.builtin.debug:
+    msg: "{{ {'hn1': {'address': '10.0.0.21', 'said': read.stdout}} | bareroot.cloud.node_table }}"
+"""
+
+RETURN = r"""
+_value:
+  description: The table's lines, the first with the columns' names.
+  type: list
+  elements: str
+"""
+
+COLUMNS = ("node", "role", "state", "address", "image", "root", "up for", "boot took")
+
+
+def node_table(machines: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """Return the table's lines."""
+    rows = [COLUMNS, *(_row(name, machine["address"], machine["said"]) for name, machine in machines.items())]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _row(name: str, address: str, said: str) -> tuple[str, ...]:
+    if not said:
+        return (name, "", "no answer", address, "", "", "", "")
+    uptime, boot, facts_text = said.split("\n", 2)
+    facts = json.loads(facts_text)
+    state = "ready" if boot else "booting"
+    took = f"{float(boot):.0f} s" if boot else ""
+    return (name, facts["role"], state, address, facts["image"], facts["root"], _duration(float(uptime)), took)
+
+
+def _duration(seconds: float) -> str:
+    """Write a time as the largest two of days, hours, minutes and seconds."""
+    parts = []
+    rest = int(seconds)
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
+        count, rest = divmod(rest, size)
+        if count or (unit == "s" and not parts):
+            parts.append(f"{count} {unit}")
+    return " ".join(parts[:2])
+
+
+class FilterModule:
+    """Ansible's way to find the filter."""
+
+    def filters(self) -> dict[str, Any]:
+        return {"node_table": node_table}
