@@ -18,20 +18,9 @@ def row(said: str) -> list[str]:
 
 
 def test_a_machine_that_is_ready():
-    assert row(f"100.5\n61.93\n{FACTS}") == [
-        "hn1",
-        "hardware",
-        "ready",
-        "10.0.0.21",
-        "xen-0123456789abcdef",
-        "aoe",
-        "1",
-        "min",
-        "40",
-        "s",
-        "62",
-        "s",
-    ]
+    cells = row(f"100.5\n61.93\n{FACTS}")
+    assert cells[:6] == ["hn1", "hardware", "ready", "10.0.0.21", "xen-0123456789abcdef", "aoe"]
+    assert " ".join(cells[6:]) == "1 min 40 s 62 s"
 
 
 def test_a_machine_that_still_boots():
