@@ -40,7 +40,9 @@ _value:
   elements: str
 """
 
-COLUMNS = ("node", "role", "state", "address", "image", "root", "up for", "boot took")
+# Short enough for the 80 columns at which Ansible breaks lines.
+COLUMNS = ("node", "role", "state", "address", "image", "root", "up", "boot")
+SHOWN_DIGITS = 8
 
 
 def node_table(machines: Mapping[str, Mapping[str, str]]) -> list[str]:
@@ -57,18 +59,20 @@ def _row(name: str, address: str, said: str) -> tuple[str, ...]:
     facts = json.loads(facts_text)
     state = "ready" if boot else "booting"
     took = f"{float(boot):.0f} s" if boot else ""
-    return (name, facts["role"], state, address, facts["image"], facts["root"], _duration(float(uptime)), took)
+    return (name, facts["role"], state, address, _short(facts["image"]), facts["root"], _duration(float(uptime)), took)
+
+
+def _short(image: str) -> str:
+    kind, digest = image.split("-")
+    return f"{kind}-{digest[:SHOWN_DIGITS]}"
 
 
 def _duration(seconds: float) -> str:
-    """Write a time as the largest two of days, hours, minutes and seconds."""
-    parts = []
-    rest = int(seconds)
-    for unit, size in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
-        count, rest = divmod(rest, size)
-        if count or (unit == "s" and not parts):
-            parts.append(f"{count} {unit}")
-    return " ".join(parts[:2])
+    """Write a time in whole days, hours, minutes or seconds, the largest of them that it has."""
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds // size:.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 class FilterModule:

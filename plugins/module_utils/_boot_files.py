@@ -6,6 +6,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from ipaddress import IPv4Interface
 
+# In MiB. With less, dom0 does not come up, whatever the machine.
+LEAST_DOM0_MEMORY = 512
+
 
 @dataclass(frozen=True)
 class Image:

@@ -10,11 +10,10 @@ from ipaddress import IPv4Interface
 from typing import Any
 
 from . import _addresses, _boot_files, _identity, _names, _personality
+from ._boot_files import LEAST_DOM0_MEMORY
 from ._volumes import IMAGE_SHELF, SLOTS
 
 NOT_PUBLISHED = _boot_files.Image(name="image-0000000000000000", root_sha256="0" * 64, root_size=0, has_xen=True)
-# Less than this and dom0 does not come up, whatever the machine.
-LEAST_DOM0_MEMORY = 512
 
 
 class BadInputError(ValueError):
@@ -41,7 +40,7 @@ def check_nodes(nodes: list[dict[str, Any]], has_storage_network: bool = True) -
         for key in node["authorized_keys"]:
             if "\n" in key.strip():
                 raise BadInputError(f"authorized_keys of {name}: one key a line, found a line break inside a key")
-        if not node["authorized_keys"]:
+        if not any(key.strip() for key in node["authorized_keys"]):
             raise BadInputError(f"authorized_keys of {name} is empty, so nobody could log in: give keys such as 'ssh-ed25519 AAAA… admin'")
 
 

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import Any
 
-from . import _addresses, _names
+from . import _addresses, _boot_files, _names
 
 NODE_GROUPS = ("config_nodes", "storage_nodes", "hardware_nodes")
 BOOTED_GROUPS = NODE_GROUPS[1:]
+# What machines of a group boot.
+IMAGE_KINDS = {"storage_nodes": "storage", "hardware_nodes": "xen"}
+MOST_DISKS = 2
 # How many hosts that share a mistake are named.
 MOST_NAMED = 3
 # {variable: what is wrong with this value, or an empty string}
@@ -57,11 +60,9 @@ def find(hosts: Mapping[str, Mapping[str, Any]], groups: Mapping[str, list[str]]
         *_networks(machines, hosts, groups),
         *_roots(hosts, groups),
         *(mistake for name in booted for mistake in _keys(name, hosts[name])),
-        *(
-            Mistake(name, "storage_node_disks", "is missing; name one or two disks, such as [/dev/disk/by-id/ata-A, /dev/disk/by-id/ata-B]")
-            for name in groups.get("storage_nodes", [])
-            if not hosts[name].get("storage_node_disks")
-        ),
+        *(mistake for name in groups.get("storage_nodes", []) for mistake in _disks(name, hosts[name])),
+        *(mistake for name in groups.get("hardware_nodes", []) for mistake in _memory(name, hosts[name])),
+        *(mistake for group, kind in IMAGE_KINDS.items() for name in groups.get(group, []) for mistake in _pin(name, hosts[name], kind)),
     ]
 
 
@@ -88,11 +89,10 @@ def _variables(name: str, variables: Mapping[str, Any], checks: Checks) -> Itera
                 name, variable, f"is no variable of bareroot{_similar(variable, checks)}; docs/inventory-reference.md lists them all"
             )
             continue
-        problem = checks[variable](value)
+        # Set to nothing is not set.
+        problem = "" if value is None else checks[variable](value)
         if problem:
             yield Mistake(name, variable, problem)
-        elif variable == "node_image_pin" and value and not _names.matches(_names.IMAGE, value):
-            yield Mistake(name, variable, f"{value!r} is no image's name; write one such as xen-0123456789abcdef")
 
 
 def _similar(variable: str, checks: Checks) -> str:
@@ -120,14 +120,16 @@ def _macs(booted: list[str], hosts: Mapping[str, Mapping[str, Any]]) -> Iterator
 
 def _networks(machines: list[str], hosts: Mapping[str, Mapping[str, Any]], groups: Mapping[str, list[str]]) -> Iterator[Mistake]:
     """Networks, the range, and the addresses in them; what depends on a network that is wrong is not looked at."""
-    settings = hosts[groups["config_nodes"][0]] if groups.get("config_nodes") else {}
+    if not groups.get("config_nodes"):
+        return
+    settings = hosts[groups["config_nodes"][0]]
     boot, problem = _network(settings.get("config_node_boot_network"), "config_node_boot_network")
     yield from problem
-    if settings.get("config_node_storage_network"):
-        yield from _network(settings["config_node_storage_network"], "config_node_storage_network")[1]
+    yield from _storage_network(settings.get("config_node_storage_network"), boot, machines, hosts)
     if boot is None:
         return
-    yield from _attempt("all", "config_node_address_range", _addresses.parse_range, settings.get("config_node_address_range") or "", boot)
+    addresses = str(settings.get("config_node_address_range") or "")
+    yield from _attempt("all", "config_node_address_range", _addresses.parse_range, addresses, boot)
     owners: dict[str, str] = {}
     for name in machines:
         address = str(hosts[name].get("node_address") or "")
@@ -139,6 +141,21 @@ def _networks(machines: list[str], hosts: Mapping[str, Mapping[str, Any]], group
         if address in owners:
             yield Mistake(name, "node_address", f"{address} belongs to {owners[address]} already; give {name} another")
         owners.setdefault(address, name)
+
+
+def _storage_network(
+    value: Any, boot: IPv4Network | None, machines: list[str], hosts: Mapping[str, Mapping[str, Any]]
+) -> Iterator[Mistake]:
+    variable = "config_node_storage_network"
+    if not value:
+        for name in machines:
+            if hosts[name].get("node_storage_mac"):
+                yield Mistake(name, "node_storage_mac", f"is set, but there is no {variable}; write one such as 10.1.0.0/24")
+        return
+    storage, problem = _network(value, variable)
+    yield from problem
+    if storage and boot and storage.num_addresses < boot.num_addresses:
+        yield Mistake("all", variable, f"{storage} is smaller than the boot network {boot}, whose host parts it repeats; make it as large")
 
 
 def _network(value: Any, variable: str) -> tuple[IPv4Network | None, list[Mistake]]:
@@ -173,8 +190,33 @@ def _roots(hosts: Mapping[str, Mapping[str, Any]], groups: Mapping[str, list[str
 
 
 def _keys(name: str, variables: Mapping[str, Any]) -> Iterator[Mistake]:
-    keys = variables.get("node_authorized_keys")
-    if not keys:
+    value = variables.get("node_authorized_keys") or []
+    keys = [str(key).strip() for key in (value if isinstance(value, list) else [value])]
+    if not any(keys):
         yield Mistake(name, "node_authorized_keys", "is empty, so nobody could log in; give keys such as 'ssh-ed25519 AAAA... admin'")
-    elif isinstance(keys, list) and any("\n" in str(key).strip() for key in keys):
-        yield Mistake(name, "node_authorized_keys", "has a line break inside a key; write one key an entry")
+    elif any("\n" in key for key in keys):
+        yield Mistake(name, "node_authorized_keys", "has a line break inside a key; write a list, one key an entry")
+
+
+def _disks(name: str, variables: Mapping[str, Any]) -> Iterator[Mistake]:
+    disks = variables.get("storage_node_disks") or []
+    if not isinstance(disks, list) or not 1 <= len(disks) <= MOST_DISKS:
+        yield Mistake(
+            name,
+            "storage_node_disks",
+            "names no disks, or more than two; write [/dev/disk/by-id/ata-A, /dev/disk/by-id/ata-B]",
+        )
+
+
+def _memory(name: str, variables: Mapping[str, Any]) -> Iterator[Mistake]:
+    memory = variables.get("hardware_node_dom0_memory")
+    if isinstance(memory, int) and memory < _boot_files.LEAST_DOM0_MEMORY:
+        yield Mistake(
+            name, "hardware_node_dom0_memory", f"{memory} MiB is too little for dom0; give it {_boot_files.LEAST_DOM0_MEMORY} or more"
+        )
+
+
+def _pin(name: str, variables: Mapping[str, Any], kind: str) -> Iterator[Mistake]:
+    pin = variables.get("node_image_pin")
+    if pin and not (_names.matches(_names.IMAGE, pin) and pin.startswith(f"{kind}-")):
+        yield Mistake(name, "node_image_pin", f"{pin!r} is no {kind} image's name; write one such as {kind}-0123456789abcdef")

@@ -87,7 +87,7 @@ def test_a_variable_without_a_value_is_as_good_as_none(variable):
         ("node_image_mirror", {"mian": "http://x"}, ["mian", "main, security"]),
         ("node_image_mirror", "x", ["dict"]),
         ("lab_networks", {"boot": "10.77.0.0/24"}, ["missing", "bmc"]),
-        ("node_image_pin", "xen", ["'xen' is no image's name", "xen-0123456789abcdef"]),
+        ("node_image_pin", "xen", ["'xen' is no xen image's name", "xen-0123456789abcdef"]),
         ("node_mac", 5254, ["5254 is no MAC", "'52:54:00:12:34:56', in quotes"]),
         ("hardware_node_memory", 1024, ["is no variable of bareroot; did you mean hardware_node_dom0_memory"]),
         ("lab_colour", "red", ["is no variable of bareroot; docs/inventory-reference.md lists them all"]),
@@ -107,7 +107,7 @@ def test_several_mistakes_come_together_and_hosts_with_the_same_share_a_line():
     assert mistakes(changes) == [
         "hn1, hn2, hn3 and 2 more: hardware_node_root: value of hardware_node_root must be one of: aoe, nfs, ram, got: disk",
         "cn1: node_address: address 'x' is not an IPv4 address; write it as 10.0.0.1",
-        "sn1: storage_node_disks: is missing; name one or two disks, such as [/dev/disk/by-id/ata-A, /dev/disk/by-id/ata-B]",
+        "sn1: storage_node_disks: names no disks, or more than two; write [/dev/disk/by-id/ata-A, /dev/disk/by-id/ata-B]",
     ]
 
 
@@ -213,3 +213,9 @@ def test_a_text_is_a_mistake_exactly_when_it_could_not_be_served(case):
 def test_no_text_anywhere_stops_the_search(variable, text, host):
     (line,) = [line for line in mistakes({host: {variable: text}, "hn5": {"lab_colour": 1}}) if "lab_colour" in line]
     assert line.startswith("hn5: ")
+
+
+@pytest.mark.parametrize("value", [5, True, [None]], ids=["number", "bool", "list"])
+def test_what_is_no_dictionary_is_a_mistake_and_no_crash(value):
+    (line,) = mistakes({"hn1": {"lab_networks": value}})
+    assert line.startswith("hn1: lab_networks: ")

@@ -13,18 +13,18 @@ FACTS = json.dumps({"role": "hardware", "image": "xen-0123456789abcdef", "root":
 
 def row(said: str) -> list[str]:
     lines = node_table({"hn1": {"address": "10.0.0.21", "said": said}})
-    assert lines[0].split() == ["node", "role", "state", "address", "image", "root", "up", "for", "boot", "took"]
+    assert lines[0].split() == ["node", "role", "state", "address", "image", "root", "up", "boot"]
     return lines[1].split()
 
 
 def test_a_machine_that_is_ready():
     cells = row(f"100.5\n61.93\n{FACTS}")
-    assert cells[:6] == ["hn1", "hardware", "ready", "10.0.0.21", "xen-0123456789abcdef", "aoe"]
-    assert " ".join(cells[6:]) == "1 min 40 s 62 s"
+    assert cells[:6] == ["hn1", "hardware", "ready", "10.0.0.21", "xen-01234567", "aoe"]
+    assert " ".join(cells[6:]) == "1 min 62 s"
 
 
 def test_a_machine_that_still_boots():
-    assert row(f"20.5\n\n{FACTS}") == ["hn1", "hardware", "booting", "10.0.0.21", "xen-0123456789abcdef", "aoe", "20", "s"]
+    assert row(f"20.5\n\n{FACTS}") == ["hn1", "hardware", "booting", "10.0.0.21", "xen-01234567", "aoe", "20", "s"]
 
 
 def test_a_machine_that_does_not_answer():
@@ -33,9 +33,9 @@ def test_a_machine_that_does_not_answer():
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [("0.4", "0 s"), ("59", "59 s"), ("3600", "1 h"), ("3725", "1 h 2 min"), ("90061", "1 d 1 h")],
+    [("0.4", "0 s"), ("59", "59 s"), ("3600", "1 h"), ("3725", "1 h"), ("90061", "1 d")],
 )
-def test_times_are_written_with_their_two_largest_parts(seconds, text):
+def test_times_are_written_in_their_largest_unit(seconds, text):
     assert text in node_table({"hn1": {"address": "a", "said": f"{seconds}\n5\n{FACTS}"}})[1]
 
 

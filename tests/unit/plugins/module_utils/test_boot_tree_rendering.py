@@ -161,7 +161,9 @@ GOOD = {
     "image": st.sampled_from(["", XEN, STORAGE]),
     "storage_mac": st.just("") | st.from_regex(_names.MAC, fullmatch=True),
     "instance_mac": st.just("") | st.from_regex(_names.MAC, fullmatch=True),
-    "authorized_keys": st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\n")), min_size=1, max_size=3),
+    "authorized_keys": st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\n")), max_size=2).map(
+        lambda keys: [*keys, "ssh-ed25519 AAAA root@admin"]
+    ),
 }
 MACS = ("mac", "storage_mac", "instance_mac")
 

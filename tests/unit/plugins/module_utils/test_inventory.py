@@ -52,6 +52,10 @@ def check(mistakes, host, variable, wrong, right):
     assert right in hint
 
 
+ONE_NETWORK = {name: {"node_storage_mac": GONE} for name in ("sn1", "hn1", "hn2")}
+MAY_BE_EMPTY = ["config_node_storage_network", "config_node_address_range"]
+
+
 @pytest.mark.parametrize(
     ("changes", "groups"),
     [
@@ -60,9 +64,9 @@ def check(mistakes, host, variable, wrong, right):
         pytest.param({}, {"storage_nodes": [], "hardware_nodes": []}, id="a-config-node-alone"),
         pytest.param({"hn1": {"hardware_node_root": "ram"}}, {"storage_nodes": [], "hardware_nodes": ["hn1"]}, id="ram-needs-no-storage"),
         pytest.param({"hn1": {"hardware_node_root": "ram", "node_storage_mac": GONE}}, {}, id="ram-needs-no-storage-card"),
-        pytest.param({name: {"node_storage_mac": GONE} for name in ("sn1", "hn1", "hn2")}, {}, id="no-storage-cards"),
-        pytest.param({"cn1": {"config_node_storage_network": "", "config_node_address_range": ""}}, {}, id="empty-means-default"),
-        pytest.param({"cn1": {"config_node_storage_network": None, "config_node_address_range": None}}, {}, id="null-means-default"),
+        pytest.param(ONE_NETWORK, {}, id="no-storage-cards"),
+        pytest.param({**ONE_NETWORK, "cn1": dict.fromkeys(MAY_BE_EMPTY, "")}, {}, id="empty-means-default"),
+        pytest.param({**ONE_NETWORK, "cn1": dict.fromkeys(MAY_BE_EMPTY)}, {}, id="null-means-default"),
         pytest.param({"hn1": dict.fromkeys(["node_address", "node_image_pin", "node_instance_mac", "hardware_node_root"])}, {}, id="nulls"),
         pytest.param({"hn1": {"node_mac": " 52-54-00-AA-BB-CC\n"}}, {}, id="mac-written-otherwise"),
         pytest.param({"hn1": {"node_address": "10.0.0.254"}, "hn2": {"node_address": "10.0.0.150"}}, {}, id="addresses"),
@@ -115,7 +119,7 @@ def test_what_every_node_needs(host, variable, value, wrong, right):
 
 @pytest.mark.parametrize("disks", [GONE, None, []], ids=["not-set", "null", "empty"])
 def test_a_storage_node_needs_disks(disks):
-    check(find({"sn1": {"storage_node_disks": disks}}), "sn1", "storage_node_disks", "is missing", "[/dev/disk/by-id/ata-A, ")
+    check(find({"sn1": {"storage_node_disks": disks}}), "sn1", "storage_node_disks", "names no disks", "[/dev/disk/by-id/ata-A, ")
 
 
 @pytest.mark.parametrize("address", [GONE, None, ""], ids=["not-set", "null", "empty"])
@@ -237,12 +241,16 @@ def test_a_key_with_a_line_break_is_a_mistake(keys):
     check(find({"hn1": {"node_authorized_keys": keys}}), "hn1", "node_authorized_keys", "a line break inside a key", "one key an entry")
 
 
+KINDS = {"sn1": "storage", "hn1": "xen"}
+
+
 @pytest.mark.parametrize(
     "pin", ["xen", "xen-0123456789abcde", "xen-0123456789ABCDEF", "../xen-0123456789abcdef", "xen-0123456789abcdef\n", "{{ x }}", 5, True]
 )
 @pytest.mark.parametrize("host", ["sn1", "hn1"])
 def test_a_pin_that_names_no_image_is_a_mistake(host, pin):
-    check(find({host: {"node_image_pin": pin}}), host, "node_image_pin", f"{pin!r} is no image's name", "xen-0123456789abcdef")
+    kind = KINDS[host]
+    check(find({host: {"node_image_pin": pin}}), host, "node_image_pin", f"{pin!r} is no {kind} image's name", f"{kind}-0123456789abcdef")
 
 
 @pytest.mark.parametrize(
@@ -315,3 +323,44 @@ def test_only_the_same_mistake_shares_a_line():
 
 def test_no_mistakes_are_no_lines():
     assert _inventory.lines([]) == []
+
+
+@pytest.mark.parametrize(
+    ("host", "pin"),
+    [("sn1", "xen-0123456789abcdef"), ("hn1", "storage-0123456789abcdef")],
+    ids=["hardware-image-on-a-storage-node", "storage-image-on-a-hardware-node"],
+)
+def test_a_pin_of_another_kind_is_a_mistake(host, pin):
+    check(find({host: {"node_image_pin": pin}}), host, "node_image_pin", f"{pin!r} is no {KINDS[host]} image's name", KINDS[host])
+
+
+def test_too_little_memory_for_dom0_is_a_mistake():
+    check(find({"hn1": {"hardware_node_dom0_memory": 100}}), "hn1", "hardware_node_dom0_memory", "100 MiB is too little", "512")
+
+
+def test_a_storage_card_without_a_storage_network_is_a_mistake():
+    found = find({"cn1": {"config_node_storage_network": GONE}})
+    assert {mistake.host for mistake in found} == {"sn1", "hn1", "hn2"}
+    assert all("there is no config_node_storage_network" in mistake.problem for mistake in found)
+
+
+def test_a_storage_network_smaller_than_the_boot_network_is_a_mistake():
+    found = find({"cn1": {"config_node_storage_network": "10.1.0.0/28"}})
+    check(found, "all", "config_node_storage_network", "is smaller than the boot network", "as large")
+
+
+def test_a_range_that_is_no_text_is_a_mistake_and_no_crash():
+    assert [mistake.variable for mistake in find({"cn1": {"config_node_address_range": 5}})] == ["config_node_address_range"]
+
+
+def test_more_than_two_disks_are_a_mistake():
+    check(find({"sn1": {"storage_node_disks": ["a", "b", "c"]}}), "sn1", "storage_node_disks", "more than two", "write [")
+
+
+@pytest.mark.parametrize("keys", ["ssh-ed25519 A\nssh-ed25519 B\n", ["ssh-ed25519 A\nssh-ed25519 B"]], ids=["block", "entry"])
+def test_two_keys_in_one_are_a_mistake(keys):
+    check(find({"hn1": {"node_authorized_keys": keys}}), "hn1", "node_authorized_keys", "line break", "one key an entry")
+
+
+def test_keys_that_are_empty_are_no_keys():
+    check(find({"hn1": {"node_authorized_keys": [" "]}}), "hn1", "node_authorized_keys", "nobody could log in", "ssh-ed25519")
