@@ -23,6 +23,7 @@ class BadInputError(ValueError):
 def check_nodes(nodes: list[dict[str, Any]], has_storage_network: bool = True) -> None:
     """Refuse what must not reach a file name or a template."""
     owners: dict[str, str] = {}
+    storage_nodes = [node for node in nodes if node["role"] == "storage"]
     for node in nodes:
         name = node["name"]
         if not _names.matches(_names.HOST, name) or name in _names.RESERVED_HOSTS:
@@ -31,7 +32,7 @@ def check_nodes(nodes: list[dict[str, Any]], has_storage_network: bool = True) -
         if name in owners:
             raise BadInputError(f"two nodes are called {name}; give each a name of its own")
         owners[name] = name
-        _check_root(node, [other for other in nodes if other["role"] == "storage"])
+        _check_root(node, storage_nodes)
         image, kind = node["image"], node["image_kind"]
         if image and not (_names.matches(_names.IMAGE, image) and image.startswith(f"{kind}-")):
             raise BadInputError(f"image {image!r} of {name}: use a published {kind} image, such as {kind}-0123456789abcdef")
@@ -136,6 +137,7 @@ class BootTree:
         self.records: dict[str, Any] = {"nodes": {}, "exports": {}, **_read_json(self.records_path)}
         self.images = Images(os.path.join(params["directory"], "images"), dict(self.records["exports"]))
         self.addresses = self._addresses()
+        self.nfs_server = self._nfs_server()
 
     def _addresses(self) -> dict[str, str]:
         for address in self.params["taken"]:
@@ -174,7 +176,7 @@ class BootTree:
             storage_mac=options["storage_mac"],
             storage_address=self._storage_address(options) if options["storage_mac"] else None,
             storage_mtu=self.params["storage_mtu"],
-            nfs_server=self._nfs_server(),
+            nfs_server=self.nfs_server,
             instance_mac=options["instance_mac"],
             authorized_keys=tuple(key.strip() for key in options["authorized_keys"]),
         )

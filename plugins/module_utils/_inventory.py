@@ -9,12 +9,12 @@ from ipaddress import IPv4Network
 from typing import Any
 
 from . import _addresses, _boot_files, _names
+from ._storage_layout import MOST_DISKS
 
 NODE_GROUPS = ("config_nodes", "storage_nodes", "hardware_nodes")
 BOOTED_GROUPS = NODE_GROUPS[1:]
 # What machines of a group boot.
 IMAGE_KINDS = {"storage_nodes": "storage", "hardware_nodes": "xen"}
-MOST_DISKS = 2
 # How many hosts that share a mistake are named.
 MOST_NAMED = 3
 # {variable: what is wrong with this value, or an empty string}

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 GROUP = "bareroot"
+MOST_DISKS = 2
 # So that each node of a pair can be primary for one.
 HALVES = ("half0", "half1")
 IMAGES = "images"

@@ -6,7 +6,13 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    from ._runner import Runner
+
+# What systemctl is-active ends with: running, not running, no such unit.
+IS_ACTIVE_CODES = (0, 3, 4)
 PROPERTIES = ["Id", "LoadState", "ActiveState", "UnitFileState", "ActiveEnterTimestamp"]
 ENABLED = {"enabled", "static", "indirect", "generated", "alias"}
 
@@ -31,6 +37,11 @@ class Plan:
 
     def __bool__(self) -> bool:
         return bool(self.enable or self.start or self.restart)
+
+
+def is_active(runner: Runner, name: str) -> bool:
+    """Whether a unit runs; one that does not exist does not."""
+    return runner.run(["systemctl", "is-active", name], accept=IS_ACTIVE_CODES).strip() == "active"
 
 
 def show_argv(names: list[str]) -> list[str]:

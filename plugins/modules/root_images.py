@@ -60,7 +60,7 @@ import urllib.request
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import _image, _names
+from ..module_utils import _image, _names, _units
 from ..module_utils._runner import RunError, Runner
 
 KEYS = {"aoe", "sha256", "size"}
@@ -101,7 +101,7 @@ class RootImages:
             return False
 
     def is_exported(self, name: str) -> bool:
-        return self.runner.run(["systemctl", "is-active", self.unit(name)], accept=(0, 3, 4)).strip() == "active"
+        return _units.is_active(self.runner, self.unit(name))
 
     @staticmethod
     def unit(name: str) -> str:

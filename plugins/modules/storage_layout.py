@@ -66,7 +66,6 @@ from ..module_utils import _storage_layout as layout
 from ..module_utils._runner import RunError, Runner
 from ..module_utils._volumes import parse_size
 
-MOST_DISKS = 2
 STEP_TIMEOUT = 600
 
 
@@ -107,7 +106,7 @@ class Machine:
 
 
 def check(disks: list[str], images_size: str) -> None:
-    if not 1 <= len(disks) <= MOST_DISKS:
+    if not 1 <= len(disks) <= layout.MOST_DISKS:
         raise ValueError(
             f"storage_node_disks has {len(disks)} disks: give one or two, such as [/dev/disk/by-id/ata-A, /dev/disk/by-id/ata-B]"
         )

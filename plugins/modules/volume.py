@@ -79,12 +79,10 @@ import json
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import _volumes
+from ..module_utils import _units, _volumes
 from ..module_utils._runner import RunError, Runner
 
 STEP_TIMEOUT = 120
-# systemctl is-active: running, not running, no such unit.
-IS_ACTIVE_CODES = (0, 3, 4)
 
 
 def plan_present(options: dict, volumes: dict[str, _volumes.Volume], pools: list[_volumes.Pool], runner: Runner) -> tuple:
@@ -94,7 +92,7 @@ def plan_present(options: dict, volumes: dict[str, _volumes.Volume], pools: list
     origin = volumes.get(target.template)
     steps = _volumes.commands(present, target, origin.size if origin else 0)
     if target.export:
-        active = present is not None and runner.run(["systemctl", "is-active", target.unit], accept=IS_ACTIVE_CODES).strip() == "active"
+        active = present is not None and _units.is_active(runner, target.unit)
         if not active or ["systemctl", "stop", target.unit] in steps:
             steps.append(["systemctl", "start", target.unit])
     return target, steps
