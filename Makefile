@@ -10,7 +10,7 @@ export MOLECULE_GLOB := molecule/*/molecule.yml
 export ANSIBLE_CALLBACKS_ENABLED := ansible.posix.profile_tasks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock site lab lab-down check lint unit test test-all bench clean
+.PHONY: help setup lock demo site lab lab-down check lint unit test test-all bench clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -28,6 +28,15 @@ lock: ## Lock the versions that requirements.in allows today
 	rm -rf $(VENV) && python3 -m venv $(VENV)
 	$(BIN)/pip install --quiet --requirement requirements.in
 	{ echo '# Made by `make lock` from requirements.in.'; $(BIN)/pip freeze; } > requirements.txt
+
+demo: setup ## The whole idea: lab, site, and an instance that migrates live, with a report
+	$(PLAYBOOK) $(LAB) playbooks/lab.yml playbooks/site.yml playbooks/demo.yml
+	@echo
+	@echo 'Log in to a node and to the instance, look around, and tear down:'
+	@echo '  ssh -F /var/lib/bareroot-lab/ssh_config cn1        then there: ssh -F /var/lib/bareroot/access/ssh_config hn1'
+	@echo '  ssh -F /var/lib/bareroot-lab/ssh_config 10.79.0.50'
+	@echo '  $(PLAYBOOK) $(LAB) playbooks/migrate.yml -e instance=web1 -e node=hn2'
+	@echo '  make lab-down'
 
 site: setup ## Bring everything up in the lab: the same playbook that real hardware gets
 	$(PLAYBOOK) $(LAB) playbooks/site.yml

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
-from ..module_utils import _inventory
+from ..module_utils import _inventory, _mistakes
 
 DOCUMENTATION = r"""
 name: inventory_mistakes
@@ -102,7 +102,7 @@ def inventory_mistakes(hostvars: Mapping[str, Mapping[str, Any]], groups: Mappin
             try:
                 hosts[name][variable] = plain(variables[variable])
             except Exception as error:  # templates can fail in any way
-                unreadable.append(_inventory.Mistake(name, variable, f"cannot be read: {error}"))
+                unreadable.append(_mistakes.Mistake(name, variable, f"cannot be read: {error}"))
     # What needs a value that cannot be read would be reported as missing.
     found = [] if unreadable else _inventory.find(hosts, groups, _checks(options_of_roles()))
     return _inventory.lines([*unreadable, *found])

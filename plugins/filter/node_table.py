@@ -9,6 +9,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from ..module_utils._table import table
+
 DOCUMENTATION = r"""
 name: node_table
 short_description: Lay out what nodes say of themselves as a table
@@ -40,16 +42,13 @@ _value:
   elements: str
 """
 
-# Short enough for the 80 columns at which Ansible breaks lines.
 COLUMNS = ("node", "role", "state", "address", "image", "root", "up", "boot")
 SHOWN_DIGITS = 8
 
 
 def node_table(machines: Mapping[str, Mapping[str, str]]) -> list[str]:
     """Return the table's lines."""
-    rows = [COLUMNS, *(_row(name, machine["address"], machine["said"]) for name, machine in machines.items())]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return table([COLUMNS, *(_row(name, machine["address"], machine["said"]) for name, machine in machines.items())])
 
 
 def _row(name: str, address: str, said: str) -> tuple[str, ...]:

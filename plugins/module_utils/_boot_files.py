@@ -53,6 +53,16 @@ def dhcp_host(node: Node) -> str:
     return f"{node.mac},{node.address.ip},{node.name},infinite"
 
 
+def ssh_config(nodes: list[Node], directory: str) -> str:
+    """Return the configuration with which the ConfigNode's own ssh reaches the nodes by name. directory: where its key is."""
+    hosts = "".join(f"Host {node.name}\n    HostName {node.address.ip}\n    HostKeyAlias {node.name}\n" for node in nodes)
+    return (
+        f"{hosts}Host *\n    User root\n    BatchMode yes\n    ConnectTimeout 5\n    ServerAliveInterval 5\n    ServerAliveCountMax 6\n"
+        f"    IdentitiesOnly yes\n    IdentityFile {directory}/key\n    CertificateFile {directory}/key-cert.pub\n"
+        f"    UserKnownHostsFile {directory}/known_hosts\n    StrictHostKeyChecking yes\n    LogLevel ERROR\n"
+    )
+
+
 def linux_arguments(node: Node) -> str:
     """Return the kernel command line that scripts/bareroot of the initramfs reads."""
     sources = {"ram": "", "aoe": f"bareroot.aoe={node.image.aoe} ", "nfs": f"bareroot.nfs={node.nfs_server} "}

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import uuid
@@ -134,7 +135,7 @@ class BootTree:
         _addresses.parse_host(params["server"], self.network, "server")
         check_nodes(params["nodes"], self.storage_network is not None)
         self.records_path = os.path.join(params["state_directory"], "nodes.json")
-        self.records: dict[str, Any] = {"nodes": {}, "exports": {}, **_read_json(self.records_path)}
+        self.records: dict[str, Any] = {"nodes": {}, "exports": {}, "access": {}, **_read_json(self.records_path)}
         self.images = Images(os.path.join(params["directory"], "images"), dict(self.records["exports"]))
         self.addresses = self._addresses()
         self.nfs_server = self._nfs_server()
@@ -158,10 +159,12 @@ class BootTree:
             kinds = [node for node in options if node["role"] == "hardware"]
             self.images.export([node["image"] or self.images.current.get(node["image_kind"], "") for node in kinds])
         nodes = [self._node(node) for node in options]
-        records = {"nodes": self._new_records(nodes), "exports": self.images.exports}
-        personalities = {f"{node.address.ip}.tar": personality(node, records["nodes"][node.name]) for node in nodes}
+        records = {"nodes": self._new_records(nodes), "exports": self.images.exports, "access": self._new_access()}
+        kept, ca = records["nodes"], records["access"]["ca"]
+        personalities = {f"{node.address.ip}.tar": personality(node, kept[node.name], ca) for node in nodes}
         hosts = "".join(f"{_boot_files.dhcp_host(node)}\n" for node in nodes).encode()
-        return {"boot": boot_directory(nodes), "personality": personalities, "dhcp": {"hosts": hosts}}, records
+        access = access_directory(nodes, records["access"], os.path.join(self.params["state_directory"], "access"))
+        return {"boot": boot_directory(nodes), "personality": personalities, "dhcp": {"hosts": hosts}, "access": access}, records
 
     def _node(self, options: dict[str, Any]) -> _boot_files.Node:
         return _boot_files.Node(
@@ -200,8 +203,7 @@ class BootTree:
     def _new_records(self, nodes: list[_boot_files.Node]) -> dict[str, dict[str, Any]]:
         """Return the records with what these nodes need added; nothing that is recorded is dropped."""
         records = {name: dict(record) for name, record in self.records["nodes"].items()}
-        ca_key = self._ca_key()
-        ca = _identity.public_half(ca_key, os.path.join(self.params["state_directory"], "ca"))
+        ca = self._ca()
         for node in nodes:
             record = records.setdefault(node.name, {"addresses": []})
             address = str(node.address.ip)
@@ -210,13 +212,30 @@ class BootTree:
             record.setdefault("machine_id", uuid.uuid4().hex)
             if "host_key" not in record:
                 record["host_key"] = _identity.new_host_key()
-            certified = {"principals": [node.name, address], "ca": ca}
+            certified = {"principals": [node.name, address], "ca": ca, "role": node.role}
             if record.get("certified") != certified:
-                record["certificate"] = _identity.certify(record["host_key"], ca_key, certified["principals"])
+                record["certificate"] = _identity.certify(record["host_key"], self.ca_key, certified["principals"])
+                record["migration_certificate"] = self._migration_certificate(node, record["host_key"])
                 record["certified"] = certified
         return records
 
-    def _ca_key(self) -> str:
+    def _migration_certificate(self, node: _boot_files.Node, key: str) -> str:
+        return _identity.certify_user(key, self.ca_key, _personality.HARDWARE_NODE) if node.role == "hardware" else ""
+
+    def _new_access(self) -> dict[str, str]:
+        """Return the key with which the ConfigNode itself reaches the nodes."""
+        access = dict(self.records["access"])
+        access.setdefault("key", _identity.new_host_key())
+        if access.get("ca") != self._ca():
+            access["ca"] = self._ca()
+            access["certificate"] = _identity.certify_user(access["key"], self.ca_key, _personality.CONFIG_NODE, ("permit-pty",))
+        return access
+
+    def _ca(self) -> str:
+        return _identity.public_half(self.ca_key, os.path.join(self.params["state_directory"], "ca"))
+
+    @functools.cached_property
+    def ca_key(self) -> str:
         path = os.path.join(self.params["state_directory"], "ca")
         try:
             with open(path, encoding="utf-8") as stream:
@@ -227,14 +246,32 @@ class BootTree:
             raise BadInputError(f"there is no SSH CA {path}: run playbooks/config_nodes.yml first, or restore it") from error
 
 
-def personality(node: _boot_files.Node, record: dict[str, Any]) -> bytes:
+def personality(node: _boot_files.Node, record: dict[str, Any], ca: str) -> bytes:
     identity = _personality.Identity(
         machine_id=record["machine_id"],
         host_key=record["host_key"],
         host_public_key=_identity.public_half(record["host_key"], f"host key of {node.name}"),
         host_certificate=record["certificate"],
+        ca=ca,
+        migration_certificate=record["migration_certificate"],
     )
     return _personality.pack(_personality.personality_files(node, identity))
+
+
+def access_directory(nodes: list[_boot_files.Node], access: dict[str, str], directory: str) -> dict[str, bytes]:
+    """Return how the ConfigNode reaches the nodes: `ssh -F /var/lib/bareroot/access/ssh_config hn1`."""
+    places = {
+        node.name: {"role": node.role, "address": str(node.address.ip), "storage_address": str((node.storage_address or node.address).ip)}
+        for node in nodes
+    }
+    files = {
+        "key": access["key"],
+        "key-cert.pub": f"{access['certificate']}\n",
+        "known_hosts": f"@cert-authority * {access['ca']}\n",
+        "nodes.json": json.dumps(places, indent=1, sort_keys=True) + "\n",
+        "ssh_config": _boot_files.ssh_config(nodes, directory),
+    }
+    return {name: text.encode() for name, text in files.items()}
 
 
 def boot_directory(nodes: list[_boot_files.Node]) -> dict[str, bytes]:

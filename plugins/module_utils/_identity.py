@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""SSH host keys of nodes, certified by the ConfigNode's CA."""
+"""SSH keys of nodes, certified by the ConfigNode's CA: as hosts, and as users for the little that one node may do on another."""
 
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 
 try:
     from cryptography.hazmat.primitives import serialization
@@ -17,6 +18,7 @@ except ImportError:
 FOR_EVER = 2**64 - 1
 
 
+@lru_cache(maxsize=8)
 def _load(private_key: str, what: str) -> Ed25519PrivateKey:
     try:
         key = ssh.load_ssh_private_key(private_key.encode(), password=None)
@@ -42,15 +44,29 @@ def public_half(private_key: str, what: str = "host key") -> str:
 
 def certify(host_key: str, ca_key: str, principals: list[str]) -> str:
     """Return a host certificate for those names and addresses. It does not expire: removing the node revokes nothing."""
-    certificate = (
+    return _certificate(host_key, ca_key, principals, "HOST")
+
+
+def certify_user(key: str, ca_key: str, principal: str, extensions: tuple[str, ...] = ()) -> str:
+    """Return a user certificate. What its holder may do is said where it logs in, in the list of principals.
+
+    extensions: what sshd allows besides running a command, such as permit-pty.
+    """
+    return _certificate(key, ca_key, [principal], "USER", extensions)
+
+
+def _certificate(key: str, ca_key: str, principals: list[str], kind: str, extensions: tuple[str, ...] = ()) -> str:
+    builder = (
         ssh.SSHCertificateBuilder()
-        .public_key(_load(host_key, f"host key of {principals[0]}").public_key())
+        .public_key(_load(key, f"key of {principals[0]}").public_key())
         .serial(int.from_bytes(os.urandom(8), "big") >> 1)
-        .type(ssh.SSHCertificateType.HOST)
+        .type(ssh.SSHCertificateType[kind])
         .key_id(principals[0].encode())
         .valid_principals([principal.encode() for principal in principals])
         .valid_after(0)
         .valid_before(FOR_EVER)
-        .sign(_load(ca_key, "the CA"))
     )
+    for extension in extensions:
+        builder = builder.add_extension(extension.encode(), b"")
+    certificate = builder.sign(_load(ca_key, "the CA"))
     return certificate.public_bytes().decode()

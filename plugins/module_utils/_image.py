@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a node image is made of and what it is called. No effects but reading files."""
+"""What an image is made of and what it is called. No effects but reading files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 # Raise it when the way of building changes, so that images are built anew.
-RECIPE = 1
+RECIPE = 2
 MANIFEST = "manifest.json"
 
 # Nothing on a node reads these.
@@ -55,8 +55,8 @@ def inputs_key(inputs: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps([RECIPE, inputs], sort_keys=True).encode()).hexdigest()
 
 
-def describe(directory: str, kind: str, suite: str) -> tuple[str, bytes]:
-    """Return the name of the image whose files are in a directory, after its kind and contents, and its manifest."""
+def describe(directory: str, kind: str, suite: str, facts: dict[str, int]) -> tuple[str, bytes]:
+    """Return the name of the image whose files are in a directory, after its kind and contents, and its manifest with further facts."""
     files = {
         path.name: {"sha256": file_sha256(path), "size": path.stat().st_size}
         for path in sorted(Path(directory).iterdir())
@@ -64,7 +64,7 @@ def describe(directory: str, kind: str, suite: str) -> tuple[str, bytes]:
     }
     contents = json.dumps(files, sort_keys=True).encode()
     name = f"{kind}-{hashlib.sha256(contents).hexdigest()[:16]}"
-    manifest = {"name": name, "kind": kind, "suite": suite, "files": files}
+    manifest = {"name": name, "kind": kind, "suite": suite, "files": files, **facts}
     return name, json.dumps(manifest, indent=2, sort_keys=True).encode()
 
 
@@ -99,8 +99,14 @@ def sources(mirror: dict[str, str], suite: str) -> list[str]:
     ]
 
 
+def disk_size(used: int) -> int:
+    """Return how large a disk must be for a file system with so many bytes in it: with a third more, in whole 64 MiB."""
+    step = 64 << 20
+    return (used * 4 // 3 + step - 1) // step * step
+
+
 def mmdebstrap_argv(root: str, boot: str, params: dict[str, Any]) -> list[str]:
-    """Return the command that makes a node's root in `root` and its kernel's files in `boot`.
+    """Return the command that makes a root in `root`, with the list of its packages, and for a node its kernel's files, in `boot`.
 
     params: the options of the module node_image.
     """
@@ -118,9 +124,15 @@ def mmdebstrap_argv(root: str, boot: str, params: dict[str, Any]) -> list[str]:
         # Before the kernel is installed, so that the one initramfs that is made has our hook.
         *(f'--essential-hook=cp -R --no-dereference --preserve=mode {shlex.quote(overlay)}/. "$1"/' for overlay in params["overlays"]),
         f'--customize-hook=chroot "$1" dpkg-query --show --showformat="\\${{Package}} \\${{Version}}\\n" >{shlex.quote(boot)}/packages.txt',
-        '--customize-hook=rm -f "$1"/etc/ssh/ssh_host_* "$1"/etc/machine-id "$1"/etc/hostname "$1"/etc/resolv.conf',
-        f'--customize-hook=mv "$1"/boot/* {shlex.quote(boot)}/',
-        '--customize-hook=rm -rf "$1"/vmlinuz* "$1"/initrd.img*',
+        '--customize-hook=rm -f "$1"/etc/ssh/ssh_host_* "$1"/etc/hostname "$1"/etc/resolv.conf',
+        # Empty, systemd fills it in at the first boot; without the file it could not.
+        '--customize-hook=truncate --size=0 "$1"/etc/machine-id',
+        # A node's kernel is served; an instance's lies on its disk.
+        *(
+            [f'--customize-hook=mv "$1"/boot/* {shlex.quote(boot)}/', '--customize-hook=rm -rf "$1"/vmlinuz* "$1"/initrd.img*']
+            if params["format"] == "squashfs"
+            else []
+        ),
         params["suite"],
         root,
         *sources(params["mirror"], params["suite"]),

@@ -4,30 +4,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import Any
 
-from . import _addresses, _boot_files, _names
+from . import _addresses, _boot_files, _inventory_instances, _names
+from ._mistakes import Mistake, attempt
 from ._storage_layout import MOST_DISKS
 
 NODE_GROUPS = ("config_nodes", "storage_nodes", "hardware_nodes")
 BOOTED_GROUPS = NODE_GROUPS[1:]
+# A host is in one of them.
+HOST_GROUPS = (*NODE_GROUPS, "instances")
 # What machines of a group boot.
 IMAGE_KINDS = {"storage_nodes": "storage", "hardware_nodes": "xen"}
 # How many hosts that share a mistake are named.
 MOST_NAMED = 3
 # {variable: what is wrong with this value, or an empty string}
 Checks = Mapping[str, Callable[[Any], str]]
-
-
-@dataclass(frozen=True)
-class Mistake:
-    """One mistake. host is "all" where no single machine is to blame."""
-
-    host: str
-    variable: str
-    problem: str
 
 
 def lines(mistakes: list[Mistake]) -> list[str]:
@@ -63,14 +56,22 @@ def find(hosts: Mapping[str, Mapping[str, Any]], groups: Mapping[str, list[str]]
         *(mistake for name in groups.get("storage_nodes", []) for mistake in _disks(name, hosts[name])),
         *(mistake for name in groups.get("hardware_nodes", []) for mistake in _memory(name, hosts[name])),
         *(mistake for group, kind in IMAGE_KINDS.items() for name in groups.get(group, []) for mistake in _pin(name, hosts[name], kind)),
+        *_inventory_instances.find(hosts, groups, _own_networks(hosts, groups)),
     ]
+
+
+def _own_networks(hosts: Mapping[str, Mapping[str, Any]], groups: Mapping[str, list[str]]) -> list[IPv4Network]:
+    """Return the boot and storage networks, as far as they can be read."""
+    settings = hosts[groups["config_nodes"][0]] if groups.get("config_nodes") else {}
+    given = [_network(settings.get(variable), variable)[0] for variable in ("config_node_boot_network", "config_node_storage_network")]
+    return [network for network in given if network]
 
 
 def _groups(groups: Mapping[str, list[str]]) -> Iterator[Mistake]:
     if not groups.get("config_nodes"):
         yield Mistake("all", "group config_nodes", "is empty; put the Debian 13 machine there that all others boot from, such as cn1")
     owners: dict[str, str] = {}
-    for group in NODE_GROUPS:
+    for group in HOST_GROUPS:
         for name in groups.get(group, []):
             if name in owners:
                 yield Mistake(name, "groups", f"is in {owners[name]} and in {group}; a machine is one of them")
@@ -129,7 +130,7 @@ def _networks(machines: list[str], hosts: Mapping[str, Mapping[str, Any]], group
     if boot is None:
         return
     addresses = str(settings.get("config_node_address_range") or "")
-    yield from _attempt("all", "config_node_address_range", _addresses.parse_range, addresses, boot)
+    yield from attempt("all", "config_node_address_range", _addresses.parse_range, addresses, boot)
     owners: dict[str, str] = {}
     for name in machines:
         address = str(hosts[name].get("node_address") or "")
@@ -137,7 +138,7 @@ def _networks(machines: list[str], hosts: Mapping[str, Mapping[str, Any]], group
             if name in groups["config_nodes"]:
                 yield Mistake(name, "node_address", f"is missing; a ConfigNode has an address of its own, such as {boot[1]}")
             continue
-        yield from _attempt(name, "node_address", _addresses.parse_host, address, boot, "address")
+        yield from attempt(name, "node_address", _addresses.parse_host, address, boot, "address")
         if address in owners:
             yield Mistake(name, "node_address", f"{address} belongs to {owners[address]} already; give {name} another")
         owners.setdefault(address, name)
@@ -165,13 +166,6 @@ def _network(value: Any, variable: str) -> tuple[IPv4Network | None, list[Mistak
         return _addresses.parse_network(str(value), "network"), []
     except ValueError as error:
         return None, [Mistake("all", variable, str(error))]
-
-
-def _attempt(host: str, variable: str, parse: Callable[..., Any], *arguments: Any) -> Iterator[Mistake]:
-    try:
-        parse(*arguments)
-    except ValueError as error:
-        yield Mistake(host, variable, str(error))
 
 
 def _roots(hosts: Mapping[str, Mapping[str, Any]], groups: Mapping[str, list[str]]) -> Iterator[Mistake]:

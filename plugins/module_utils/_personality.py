@@ -21,9 +21,16 @@ class Identity:
     host_key: str
     host_public_key: str
     host_certificate: str
+    # Public half of the CA that certifies hosts and users.
+    ca: str
+    # Certifies a HardwareNode's host key for migrations; empty for other nodes.
+    migration_certificate: str = ""
 
 
 BRIDGE = "xenbr0"
+# Who a user certificate says its holder is.
+CONFIG_NODE = "bareroot-config-node"
+HARDWARE_NODE = "bareroot-hardware-node"
 
 
 def personality_files(node: Node, identity: Identity) -> dict[str, tuple[int, str]]:
@@ -39,7 +46,9 @@ def personality_files(node: Node, identity: Identity) -> dict[str, tuple[int, st
         "etc/ssh/ssh_host_ed25519_key-cert.pub": (0o644, f"{identity.host_certificate}\n"),
         "etc/systemd/timesyncd.conf.d/bareroot.conf": (0o644, f"[Time]\nNTP={node.server}\nFallbackNTP=\n"),
         "etc/systemd/journal-upload.conf.d/bareroot.conf": (0o644, f"[Upload]\nURL=http://{node.server}:19532\n"),
-        **(_storage_files(node) if node.role == "storage" else {}),
+        "etc/ssh/bareroot_ca.pub": (0o644, f"{identity.ca}\n"),
+        "etc/ssh/bareroot_principals": (0o644, f"{CONFIG_NODE}\n{_migration_principal(node)}"),
+        **(_storage_files(node) if node.role == "storage" else _hardware_files(node, identity)),
         "root/.ssh/authorized_keys": (0o600, "".join(f"{key}\n" for key in node.authorized_keys)),
     }
 
@@ -51,6 +60,21 @@ def _storage_files(node: Node) -> dict[str, tuple[int, str]]:
     files = {"etc/exports.d/bareroot.exports": (0o644, f"/srv/bareroot/images {network}(ro,fsid=0,no_subtree_check,mountpoint)\n")}
     files.update({f"etc/drbd.d/{half}.res": (0o644, _drbd_resource(half, minor, node)) for minor, half in enumerate(HALVES)})
     return files
+
+
+def _migration_principal(node: Node) -> str:
+    return f'restrict,command="/usr/lib/bareroot/migrate-receive" {HARDWARE_NODE}\n' if node.role == "hardware" else ""
+
+
+def _hardware_files(node: Node, identity: Identity) -> dict[str, tuple[int, str]]:
+    """Return what only HardwareNodes have: how they reach each other, and which networks are none of the guests' business."""
+    networks = [node.address.network, *([node.storage_address.network] if node.storage_address else [])]
+    own = ", ".join(sorted({str(network) for network in networks}))
+    return {
+        "etc/ssh/bareroot_known_hosts": (0o644, f"@cert-authority * {identity.ca}\n"),
+        "etc/ssh/bareroot_migration-cert.pub": (0o644, f"{identity.migration_certificate}\n"),
+        "etc/bareroot/networks.nft": (0o644, f"define own_networks = {{ {own} }}\n"),
+    }
 
 
 def _drbd_resource(half: str, minor: int, node: Node) -> str:
@@ -71,7 +95,7 @@ def _network(node: Node) -> str:
     """Return the shell variables that scripts/bareroot reads. Addresses and MACs need no quoting."""
     return (
         f"STORAGE_MAC={node.storage_mac}\nSTORAGE_ADDRESS={node.storage_address or ''}\nSTORAGE_MTU={node.storage_mtu}\n"
-        f"BRIDGE_MAC={node.instance_mac}\nBRIDGE_NAME={BRIDGE}\n"
+        f"BRIDGE_MAC={node.instance_mac}\nBRIDGE_NAME={BRIDGE}\nVOLUMES={'aoe' if node.role == 'hardware' else ''}\n"
     )
 
 
@@ -120,10 +144,11 @@ def listing(data: bytes) -> str:
     try:
         with tarfile.open(fileobj=io.BytesIO(data)) as tar:
             files = [(entry, tar.extractfile(entry)) for entry in tar.getmembers()]
-            return "".join(f"{entry.mode:o} {entry.name} {_digest(stream.read())}\n" for entry, stream in files if stream)
+            return "".join(f"{entry.mode:o} {entry.name} {digest(stream.read())}\n" for entry, stream in files if stream)
     except (tarfile.TarError, EOFError, KeyError, UnicodeError):
-        return f"damaged, {_digest(data)}\n"
+        return f"damaged, {digest(data)}\n"
 
 
-def _digest(data: bytes) -> str:
+def digest(data: bytes) -> str:
+    """Return what stands for secret contents where changes are shown."""
     return f"sha256:{hashlib.sha256(data).hexdigest()[:16]}"

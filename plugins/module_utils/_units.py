@@ -44,6 +44,14 @@ def is_active(runner: Runner, name: str) -> bool:
     return runner.run(["systemctl", "is-active", name], accept=IS_ACTIVE_CODES).strip() == "active"
 
 
+def active(runner: Runner, names: list[str]) -> set[str]:
+    """Return those of the units that run."""
+    if not names:
+        return set()
+    states = runner.run(["systemctl", "is-active", *names], accept=IS_ACTIVE_CODES).split()
+    return {name for name, state in zip(names, states, strict=True) if state == "active"}
+
+
 def show_argv(names: list[str]) -> list[str]:
     """Return the one command that asks for all units."""
     return ["systemctl", "show", "--timestamp=us+utc", f"--property={','.join(PROPERTIES)}", *names]

@@ -130,10 +130,11 @@ def emptiest(pools: list[Pool]) -> Pool:
     return max(pools, key=lambda pool: pool.size - pool.used)
 
 
-def wanted(options: dict, volumes: dict[str, Volume], pools: list[Pool]) -> Volume:
+def wanted(options: dict, volumes: dict[str, Volume], pools: list[Pool], group: str = "") -> Volume:
     """Return the volume as it should be.
 
-    options: name, size, template, export, address of the module `volume`.
+    options: name, size, template, export, address of the module `volume`. group: volume group of a new one that is no clone;
+    empty for the one with the most room.
     """
     name, size, template = options["name"], options["size"], options["template"] or ""
     present, origin = volumes.get(name), volumes.get(template)
@@ -145,9 +146,9 @@ def wanted(options: dict, volumes: dict[str, Volume], pools: list[Pool]) -> Volu
     bytes_wanted = parse_size(size) if size else least
     if bytes_wanted < least:
         raise ValueError(f"size {size} of {name} is less than the {least // UNITS['M']} MiB that it has: volumes are never made smaller")
-    group = present.group if present else origin.group if origin else emptiest(pools).group
+    place = present.group if present else origin.group if origin else group or emptiest(pools).group
     template_is = present.template if present else template
-    return Volume(name, group, bytes_wanted, template_is, options["export"], options["address"] if options["export"] else "")
+    return Volume(name, place, bytes_wanted, template_is, options["export"], options["address"] if options["export"] else "")
 
 
 def commands(present: Volume | None, target: Volume, origin_size: int = 0) -> list[list[str]]:

@@ -9,7 +9,8 @@ DOCUMENTATION = r"""
 module: boot_tree
 short_description: Render everything the ConfigNode serves to the machines that boot from it
 description:
-  - Renders, for all nodes at once, DHCP hosts, iPXE scripts, Xen configurations and personalities.
+  - Renders, for all nodes at once, DHCP hosts, iPXE scripts, Xen configurations and personalities, and how the ConfigNode itself
+    reaches the nodes (C(access) below O(state_directory)).
   - Allocates what a node keeps for ever (address, machine ID, SSH host key and certificate) and records it in C(nodes.json)
     below O(state_directory). A node that is gone loses its files, not its record; its address is never given to another node.
 version_added: 0.1.0
@@ -20,7 +21,7 @@ attributes:
     description: Can run in check mode and says what would change.
     support: full
   diff_mode:
-    description: Shows each file that differs. Of personalities it shows paths, permissions and digests, never keys.
+    description: Shows each file that differs. Of personalities and keys it shows digests only.
     support: full
 requirements:
   - python3-cryptography 40 or newer on the managed node
@@ -165,6 +166,9 @@ def diff_of(directory: str, change: _tree.Change) -> dict[str, str]:
     if directory == "personality":
         before, after = (data and _personality.listing(data).encode() for data in (change.before, change.after))
         change = _tree.Change(change.path, before, after)
+    # What an interrupted run left may be a key too.
+    if directory == "access" and (change.path == "key" or change.after is None):
+        change = _tree.Change(change.path, *(data and f"{_personality.digest(data)}\n".encode() for data in (change.before, change.after)))
     return _tree.text_diff(change, f"{directory}/{change.path}")
 
 
@@ -187,6 +191,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
         ("boot", _tree.Target(os.path.join(params["directory"], "boot"), 0o644)),
         ("personality", _tree.Target(os.path.join(params["directory"], "personality"), 0o640, readers)),
         ("dhcp", _tree.Target(os.path.join(params["state_directory"], "dhcp"), 0o644)),
+        ("access", _tree.Target(os.path.join(params["state_directory"], "access"), 0o600)),
     ]
     changes = [(name, target, target.compare(files[name])) for name, target in targets]
     if not module.check_mode:

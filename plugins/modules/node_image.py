@@ -7,9 +7,10 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: node_image
-short_description: Build the image that diskless nodes boot
+short_description: Build an image that diskless nodes boot, or that instances begin with
 description:
-  - Builds a Debian root with C(mmdebstrap), packs it as squashfs and puts kernel, initramfs and, where installed, Xen beside it.
+  - Builds a Debian root with C(mmdebstrap). For nodes it is packed as squashfs, with kernel, initramfs and, where installed, Xen beside it.
+    For instances it becomes a disk, one ext4 file system with the kernel in it.
   - The result is a tar archive named after its kind and its contents. It is never changed afterwards, and equal inputs are built once.
   - The archive holds one directory of the image's name; C(manifest.json), its last file, has the SHA-256 and size of each other one.
 version_added: 0.1.0
@@ -23,7 +24,7 @@ attributes:
     description: Shows the image's name before and after; a name that is not known before the build is shown as C(to be built).
     support: full
 requirements:
-  - root on Debian, with mmdebstrap, squashfs-tools and zstd
+  - root on Debian, with mmdebstrap, zstd, and squashfs-tools or e2fsprogs
 options:
   kind:
     description: What the image is for, the first part of its name.
@@ -52,6 +53,11 @@ options:
         description: Address of the Debian security archive.
         type: str
         required: true
+  format:
+    description: What is made of the root. V(squashfs) is for nodes; V(disk), a zstd-compressed C(disk.zst), for instances.
+    type: str
+    choices: [squashfs, disk]
+    default: squashfs
   apt_proxy:
     description: HTTP proxy for packages, such as V(http://cache.example:3142). Empty for none. It is not part of the image.
     type: str
@@ -130,7 +136,7 @@ class NodeImage:
         self.runner = Runner(module)
         self.params = module.params
         self.images = os.path.join(module.params["cache_directory"], "images")
-        inputs = {name: module.params[name] for name in ("kind", "mirror", "suite")}
+        inputs = {name: module.params[name] for name in ("kind", "mirror", "suite", "format")}
         inputs["packages"] = sorted(module.params["packages"])
         inputs["overlays"] = [_image.overlay_digest(overlay) for overlay in module.params["overlays"]]
         self.record = os.path.join(module.params["cache_directory"], "inputs", _image.inputs_key(inputs))
@@ -165,9 +171,9 @@ class NodeImage:
             os.mkdir(boot)
             os.mkdir(result)
             self._bootstrap(root, boot)
-            self._collect(boot, result)
-            self._pack(root, os.path.join(result, "root.squashfs"))
-            name, manifest = _image.describe(result, self.params["kind"], self.params["suite"])
+            shutil.copyfile(os.path.join(boot, "packages.txt"), os.path.join(result, "packages.txt"))
+            facts = self._pack_disk(root, work, result) if self.params["format"] == "disk" else self._pack_root(root, boot, result)
+            name, manifest = _image.describe(result, self.params["kind"], self.params["suite"], facts)
             packed = os.path.join(work, "image.tar")
             _image.pack(result, name, manifest, packed)
             os.replace(packed, self.archive(name))
@@ -188,11 +194,22 @@ class NodeImage:
                     shutil.copyfileobj(packed, unpacked)
             else:
                 shutil.copyfile(source, os.path.join(result, served))
-        shutil.copyfile(os.path.join(boot, "packages.txt"), os.path.join(result, "packages.txt"))
 
-    def _pack(self, root: str, target: str) -> None:
+    def _pack_root(self, root: str, boot: str, result: str) -> dict[str, int]:
+        self._collect(boot, result)
+        target = os.path.join(result, "root.squashfs")
         argv = ["mksquashfs", root, target, "-noappend", "-no-progress", "-comp", "zstd", "-Xcompression-level", "15"]
         self.runner.run(argv, timeout=BUILD_TIMEOUT)
+        return {}
+
+    def _pack_disk(self, root: str, work: str, result: str) -> dict[str, int]:
+        used = int(self.runner.run(["du", "--summarize", "--block-size=1", root]).split()[0])
+        size = _image.disk_size(used)
+        disk = os.path.join(work, "disk")
+        self.runner.run(["truncate", f"--size={size}", disk])
+        self.runner.run(["mkfs.ext4", "-q", "-F", "-L", "root", "-d", root, disk], timeout=BUILD_TIMEOUT)
+        self.runner.run(["zstd", "-q", "-9", "-T0", disk, "-o", os.path.join(result, "disk.zst")], timeout=BUILD_TIMEOUT)
+        return {"disk_size": size}
 
 
 def main() -> None:
@@ -206,6 +223,7 @@ def main() -> None:
                 "required": True,
                 "options": {"main": {"type": "str", "required": True}, "security": {"type": "str", "required": True}},
             },
+            "format": {"type": "str", "choices": ["squashfs", "disk"], "default": "squashfs"},
             "apt_proxy": {"type": "str", "default": ""},
             "suite": {"type": "str", "default": "trixie"},
             "cache_directory": {"type": "path", "default": "/var/cache/bareroot"},

@@ -14,7 +14,7 @@ import yaml
 
 PROJECT = Path(__file__).parents[2]
 # Roles that are not named here follow in alphabetical order.
-ORDER = ("node", "config_node", "node_image", "storage_node", "hardware_node", "lab")
+ORDER = ("node", "config_node", "node_image", "storage_node", "hardware_node", "instance", "lab")
 # How a description's sentence begins that says from what a default is computed.
 COMPUTED = "Default: "
 
@@ -26,12 +26,12 @@ All variables that an inventory may set.
 
 ## Groups
 
-| group | machines |
+| group | hosts |
 |---|---|
 | `config_nodes` | Debian 13 machines that serve DHCP, PXE, images and all configuration |
 | `storage_nodes` | machines that boot from the network; their local disks are for data only |
 | `hardware_nodes` | machines without disks that boot from the network and run instances on Xen |
-| `instances` | guests; not used yet |
+| `instances` | guests that run on the HardwareNodes, on volumes of the StorageNodes |
 
 Use lower-case letters, digits and inner hyphens for host names, a letter first: `hn1`.
 
@@ -43,7 +43,7 @@ Use lower-case letters, digits and inner hyphens for host names, a letter first:
 
 Variables marked "Read on ConfigNodes" have one value for all nodes: put them into `group_vars/all.yml`.
 
-Only `node_mac` is required of a node. A StorageNode also names its data disks (`storage_node_disks`).
+Only `node_mac` is required of a node; an instance needs `instance_authorized_keys`. A StorageNode also names its data disks (`storage_node_disks`).
 A ConfigNode needs `node_address` and `config_node_boot_network`. Everything else has a default or may be left out.
 """
 

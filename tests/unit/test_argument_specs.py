@@ -109,7 +109,9 @@ def test_every_option_is_read_somewhere(role):
     read_in = ("roles/*/tasks/**/*.yml", "roles/*/templates/**/*.j2", "roles/*/vars/*.yml", "roles/*/defaults/*.yml")
     files = [file for pattern in (*read_in, "plugins/filter/*.py") for file in PROJECT.glob(pattern)]
     words = {word for file in files for word in re.findall(r"\w+", re.sub(r"(?m)^\w+:", "", file.read_text(encoding="utf-8")))}
-    assert options(role).keys() - words == set()
+    unread = options(role).keys() - words
+    # The filter wanted_instances hands these on without their prefix.
+    assert {name for name in unread if role != "instance" or name.removeprefix("instance_") not in words} == set()
 
 
 @pytest.mark.parametrize("name", sorted({name for name, _value in VARIABLES}))

@@ -1,14 +1,19 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 from dataclasses import replace
 from ipaddress import IPv4Interface
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from plugins.module_utils import _boot_files, _image
+from plugins.module_utils import _boot_files, _image, _names
 
+SSH = shutil.which("ssh") or "ssh"
 INITRAMFS = Path(__file__).parents[4] / "roles/node_image/files/common/etc/initramfs-tools/scripts/bareroot"
 
 XEN = _boot_files.Image("xen-0123456789abcdef", "a" * 64, root_size=1, has_xen=True)
@@ -33,6 +38,49 @@ def test_the_dhcp_line_ties_the_mac_to_address_and_name_for_ever():
 
 def test_the_file_stem_is_the_mac_as_ipxe_writes_it():
     assert NODE.file_stem == "52-54-00-00-00-01"
+
+
+@pytest.fixture(scope="module")
+def ssh_config(tmp_path_factory):
+    return tmp_path_factory.mktemp("ssh") / "ssh_config"
+
+
+def settings_of(path, name):
+    """Return what OpenSSH would use for that host: {option: all its values}."""
+    output = subprocess.run([SSH, "-G", "-F", str(path), name], check=True, capture_output=True, text=True).stdout
+    pairs = [line.split(" ", 1) for line in output.splitlines() if " " in line]
+    return {option: [value for other, value in pairs if other == option] for option, _value in pairs}
+
+
+SSH_SETTINGS = {
+    "user": "root",
+    "batchmode": "yes",
+    "identitiesonly": "yes",
+    "identityfile": "/var/lib/bareroot/access/key",
+    "certificatefile": "/var/lib/bareroot/access/key-cert.pub",
+    "userknownhostsfile": "/var/lib/bareroot/access/known_hosts",
+    "stricthostkeychecking": "true",
+}
+
+
+@pytest.mark.parametrize(("option", "value"), SSH_SETTINGS.items(), ids=SSH_SETTINGS)
+def test_openssh_reads_how_every_node_is_reached(option, value, ssh_config):
+    ssh_config.write_text(_boot_files.ssh_config([NODE], "/var/lib/bareroot/access"))
+    assert settings_of(ssh_config, "hn1")[option] == [value]
+
+
+NODES = st.dictionaries(st.from_regex(_names.HOST, fullmatch=True), st.ip_addresses(v=4), min_size=1, max_size=4).map(
+    lambda found: [replace(NODE, name=name, address=IPv4Interface((address, 24))) for name, address in found.items()]
+)
+
+
+@settings(max_examples=30)
+@given(NODES)
+def test_openssh_reads_each_nodes_own_address_and_the_name_in_its_certificate(ssh_config, nodes):
+    ssh_config.write_text(_boot_files.ssh_config(nodes, "/var/lib/bareroot/access"))
+    for node in nodes:
+        found = settings_of(ssh_config, node.name)
+        assert (found["hostname"], found["hostkeyalias"]) == ([str(node.address.ip)], [node.name])
 
 
 @both_kinds

@@ -208,17 +208,26 @@ def test_the_storage_networks_mtu_reaches_every_node(config_node, mtu, number):
         "STORAGE_MTU": str(mtu),
         "BRIDGE_MAC": "",
         "BRIDGE_NAME": "xenbr0",
+        "VOLUMES": {1: "aoe", 9: ""}[number],
     }
 
 
 STORAGE_ONLY = {"etc/exports.d/bareroot.exports", *(f"etc/drbd.d/{half}.res" for half in _storage_layout.HALVES)}
+HARDWARE_ONLY = {"etc/ssh/bareroot_known_hosts", "etc/ssh/bareroot_migration-cert.pub", "etc/bareroot/networks.nft"}
 
 
-def test_only_a_storage_node_gets_exports_and_halves(config_node):
+def test_only_a_storage_node_gets_exports_and_halves_and_only_a_hardware_node_what_migrations_need(config_node):
     on_hardware = set(config_node.personality(1, hardware(1), storage(9)))
     on_storage = set(config_node.personality(9, hardware(1), storage(9)))
     assert on_storage - on_hardware == STORAGE_ONLY
-    assert on_hardware < on_storage
+    assert on_hardware - on_storage == HARDWARE_ONLY
+
+
+def test_only_a_hardware_nodes_key_is_certified_for_migrations(config_node):
+    config_node.render(hardware(1), storage(9))
+    records = json.loads((config_node.base / "nodes.json").read_text())["nodes"]
+    assert records["hn1"]["migration_certificate"].startswith("ssh-ed25519-cert-v01@openssh.com ")
+    assert records["sn9"]["migration_certificate"] == ""
 
 
 @pytest.mark.parametrize(("card", "network"), [({}, "10.1.0.0/24"), ({"storage_mac": ""}, "10.0.0.0/24")], ids=["card", "no-card"])

@@ -31,7 +31,12 @@ PERSONALITY = {
     "etc/hosts",
     "etc/machine-id",
     "etc/bareroot/network",
+    "etc/bareroot/networks.nft",
     "etc/bareroot/node.json",
+    "etc/ssh/bareroot_ca.pub",
+    "etc/ssh/bareroot_known_hosts",
+    "etc/ssh/bareroot_migration-cert.pub",
+    "etc/ssh/bareroot_principals",
     "etc/ssh/ssh_host_ed25519_key",
     "etc/ssh/ssh_host_ed25519_key.pub",
     "etc/ssh/ssh_host_ed25519_key-cert.pub",
@@ -39,6 +44,7 @@ PERSONALITY = {
     "etc/systemd/journal-upload.conf.d/bareroot.conf",
     "root/.ssh/authorized_keys",
 }
+ACCESS = {"key", "key-cert.pub", "known_hosts", "nodes.json", "ssh_config"}
 
 
 def digest(image, file):
@@ -95,6 +101,7 @@ def test_a_node_has_these_files(node, boot, params):
         "boot": boot,
         "personality": {"10.0.0.2.tar"},
         "dhcp": {"hosts"},
+        "access": ACCESS,
     }
     assert set(personality(files["personality"]["10.0.0.2.tar"])) == PERSONALITY
 
@@ -114,10 +121,18 @@ def test_a_node_boots_its_image_and_checks_the_root_of_that_image(node, image, p
     assert f"bareroot.digest={digest(image, 'root.squashfs')}" in words
 
 
-def test_no_nodes_leave_an_empty_hosts_file_and_no_records(params):
+def test_no_nodes_leave_an_empty_hosts_file_and_no_records_but_the_config_nodes_own(params):
     files, records = render(params)
+    access, own = files.pop("access"), records.pop("access")
     assert files == {"boot": {"root-images.json": b"{}\n"}, "personality": {}, "dhcp": {"hosts": b""}}
     assert records == {"nodes": {}, "exports": {}}
+    assert set(access) == ACCESS
+    assert access["nodes.json"] == b"{}\n"
+    assert {name: access[name].decode() for name in ("key", "key-cert.pub", "known_hosts")} == {
+        "key": own["key"],
+        "key-cert.pub": f"{own['certificate']}\n",
+        "known_hosts": f"@cert-authority * {own['ca']}\n",
+    }
 
 
 @pytest.mark.parametrize(
@@ -131,6 +146,22 @@ def test_a_storage_card_has_the_same_host_part(storage_mac, storage_network, exp
     files, _records = render({**params, "storage_network": storage_network}, {"storage_mac": storage_mac})
     facts = json.loads(personality(files["personality"]["10.0.0.2.tar"])["etc/bareroot/node.json"])
     assert facts["storage_address"] == expected
+    place = json.loads(files["access"]["nodes.json"])["hn1"]
+    assert place == {"role": "hardware", "address": "10.0.0.2", "storage_address": expected.partition("/")[0] or "10.0.0.2"}
+
+
+@pytest.mark.parametrize(
+    ("storage_mac", "storage_network", "expected"),
+    [
+        pytest.param("52:54:00:00:01:01", "10.1.0.0/24", "10.0.0.0/24, 10.1.0.0/24", id="two"),
+        pytest.param("52:54:00:00:01:01", "10.0.0.0/24", "10.0.0.0/24", id="equal"),
+        pytest.param("", "", "10.0.0.0/24", id="no-card"),
+    ],
+)
+def test_guests_are_kept_off_the_nodes_networks(storage_mac, storage_network, expected, params):
+    files, _records = render({**params, "storage_network": storage_network}, {"storage_mac": storage_mac})
+    text = personality(files["personality"]["10.0.0.2.tar"])["etc/bareroot/networks.nft"]
+    assert text == f"define own_networks = {{ {expected} }}\n"
 
 
 def test_each_node_has_its_own_identity(params):
@@ -216,6 +247,14 @@ def check_rendering(params, options, files, records):
     assert inside["root/.ssh/authorized_keys"].split("\n") == [*(key.strip() for key in node["authorized_keys"]), ""]
     network = dict(line.split("=") for line in inside["etc/bareroot/network"].splitlines())
     assert (network["STORAGE_MAC"], network["BRIDGE_MAC"]) == (node["storage_mac"], node["instance_mac"])
+
+    assert set(files["access"]) == ACCESS
+    storage_address = address.replace("10.0.", "10.1.") if node["storage_mac"] else address
+    places = {node["name"]: {"role": "hardware", "address": address, "storage_address": storage_address}}
+    assert json.loads(files["access"]["nodes.json"]) == places
+    ssh_config = files["access"]["ssh_config"].decode().splitlines()
+    assert ssh_config[:3] == [f"Host {node['name']}", f"    HostName {address}", f"    HostKeyAlias {node['name']}"]
+    assert ssh_config[3:] == plain["access"]["ssh_config"].decode().splitlines()[3:]
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ import subprocess
 import tarfile
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from plugins.module_utils import _image, _names
+from plugins.module_utils import _image, _names, _volumes
 
 PARAMS = {
     "packages": ["openssh-server", "linux-image-amd64"],
@@ -20,6 +20,7 @@ PARAMS = {
     "mirror": {"main": "http://mirror.example/debian", "security": "http://mirror.example/debian-security"},
     "apt_proxy": "",
     "suite": "trixie",
+    "format": "squashfs",
 }
 
 
@@ -133,7 +134,7 @@ FILES = {"initrd": b"initramfs", "vmlinuz": b"kernel"}
 
 
 def test_the_manifest_tells_name_and_every_file(tmp_path):
-    name, manifest = _image.describe(image(tmp_path / "one", FILES), "xen", "trixie")
+    name, manifest = _image.describe(image(tmp_path / "one", FILES), "xen", "trixie", {})
     assert _names.matches(_names.IMAGE, name)
     assert name.startswith("xen-")
     assert json.loads(manifest) == {
@@ -156,9 +157,18 @@ def test_the_manifest_tells_name_and_every_file(tmp_path):
     ],
 )
 def test_an_images_name_tells_its_contents(tmp_path, files, same):
-    one, other = (_image.describe(image(tmp_path / name, found), "xen", "trixie") for name, found in (("one", FILES), ("other", files)))
+    one, other = (_image.describe(image(tmp_path / name, found), "xen", "trixie", {}) for name, found in (("one", FILES), ("other", files)))
     assert (one == other) is same
     assert (one[0] == other[0]) is same
+
+
+def test_further_facts_are_in_the_manifest_and_change_nothing_else(tmp_path):
+    directory = image(tmp_path / "one", FILES)
+    name, plain = _image.describe(directory, "debian", "trixie", {})
+    same, with_facts = _image.describe(directory, "debian", "trixie", {"disk_size": 64 << 20})
+    assert same == name
+    assert json.loads(with_facts) == {**json.loads(plain), "disk_size": 64 << 20}
+    assert _image.sizes(with_facts) == _image.sizes(plain)
 
 
 def test_an_archive_has_the_files_in_one_directory_and_the_manifest_last(tmp_path):
@@ -208,11 +218,82 @@ def test_a_proxy_is_used_where_there_is_one(proxy, options):
     assert [option for option in argv if "Proxy" in option] == options
 
 
-def test_what_makes_nodes_differ_does_not_stay_in_the_image():
-    argv = _image.mmdebstrap_argv("/build/root", "/build/boot", PARAMS)
-    removed = " ".join(option for option in argv if option.startswith("--customize-hook=rm"))
-    for path in ("/etc/ssh/ssh_host_*", "/etc/machine-id", "/etc/hostname", "/etc/resolv.conf"):
-        assert f'"$1"{path}' in removed
+BOTH_FORMATS = pytest.mark.parametrize("image_format", ["squashfs", "disk"])
+
+
+def hooks(image_format):
+    argv = _image.mmdebstrap_argv("/build/root", "/build/boot", {**PARAMS, "format": image_format})
+    return [option.partition("=")[2] for option in argv if "-hook=" in option]
+
+
+def test_a_nodes_kernel_is_taken_out_of_its_root():
+    taken = [hook for hook in hooks("squashfs") if hook.startswith("mv")]
+    assert taken == ['mv "$1"/boot/* /build/boot/']
+    assert 'rm -rf "$1"/vmlinuz* "$1"/initrd.img*' in hooks("squashfs")
+
+
+def test_an_instances_kernel_stays_on_its_disk():
+    assert [hook for hook in hooks("disk") if '"$1"/boot' in hook or "vmlinuz" in hook or "initrd" in hook] == []
+
+
+def test_formats_differ_in_nothing_but_the_kernel():
+    assert [hook for hook in hooks("squashfs") if hook not in hooks("disk")] == [
+        'mv "$1"/boot/* /build/boot/',
+        'rm -rf "$1"/vmlinuz* "$1"/initrd.img*',
+    ]
+    assert [hook for hook in hooks("disk") if hook not in hooks("squashfs")] == []
+
+
+@BOTH_FORMATS
+def test_the_packages_are_listed_outside_the_root(image_format):
+    (listing,) = [hook for hook in hooks(image_format) if "dpkg-query" in hook]
+    assert listing.endswith(" >/build/boot/packages.txt")
+
+
+STEP = 64 << 20
+USED = st.integers(1, 1 << 50) | st.builds(lambda steps, more: steps * STEP * 3 // 4 + more, st.integers(1, 1 << 20), st.integers(-1, 2))
+
+
+@given(USED)
+@example(1)
+@example(48 << 20)
+@example((48 << 20) + 1)
+def test_a_disk_has_a_third_more_than_is_used_in_whole_steps_and_no_step_too_many(used):
+    size = _image.disk_size(used)
+    assert size % STEP == 0
+    assert size * 3 >= used * 4
+    assert (size - STEP) * 3 < used * 4
+
+
+@given(USED, USED)
+def test_more_files_never_make_a_smaller_disk(one, other):
+    assert (_image.disk_size(one) <= _image.disk_size(other)) or one > other
+
+
+def test_a_disk_is_in_whole_extents_of_what_it_is_put_on():
+    assert STEP % _volumes.EXTENT == 0
+
+
+@BOTH_FORMATS
+def test_what_makes_nodes_differ_does_not_stay_in_the_image(tmp_path, image_format):
+    for path in (
+        "ssh/ssh_host_ed25519_key",
+        "ssh/ssh_host_rsa_key.pub",
+        "ssh/sshd_config",
+        "hostname",
+        "resolv.conf",
+        "machine-id",
+        "fstab",
+    ):
+        target = tmp_path / "etc" / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text("x")
+    for hook in hooks(image_format):
+        if hook.startswith(("rm", "truncate")):
+            subprocess.run(["/bin/sh", "-c", hook, "sh", str(tmp_path)], check=True)  # as mmdebstrap does
+    left = {str(path.relative_to(tmp_path)): path.read_text() for path in tmp_path.rglob("*") if path.is_file()}
+    # An empty one is what systemd fills in where the root cannot be written to.
+    assert left == {"etc/fstab": "x", "etc/ssh/sshd_config": "x", "etc/machine-id": ""}
 
 
 def test_no_hook_touches_a_path_outside_the_new_root_and_the_work_directory():

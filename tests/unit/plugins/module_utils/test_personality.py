@@ -3,10 +3,11 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import re
 import tarfile
 from dataclasses import replace
-from ipaddress import IPv4Interface
+from ipaddress import IPv4Interface, IPv4Network
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,18 @@ from hypothesis import strategies as st
 
 from plugins.module_utils import _boot_files, _personality
 
-INITRAMFS = Path(__file__).parents[4] / "roles/node_image/files/common/etc/initramfs-tools/scripts/bareroot"
+IMAGE_FILES = Path(__file__).parents[4] / "roles/node_image/files"
+INITRAMFS = IMAGE_FILES / "common/etc/initramfs-tools/scripts/bareroot"
 
-IDENTITY = _personality.Identity("0" * 32, "SECRET\n", "ssh-ed25519 PUBLIC", "ssh-ed25519-cert-v01@openssh.com CERTIFICATE")
+CERTIFICATE = "ssh-ed25519-cert-v01@openssh.com"
+IDENTITY = _personality.Identity(
+    machine_id="0" * 32,
+    host_key="SECRET\n",
+    host_public_key="ssh-ed25519 PUBLIC",
+    host_certificate=f"{CERTIFICATE} HOST",
+    ca="ssh-ed25519 CA",
+    migration_certificate=f"{CERTIFICATE} MIGRATION",
+)
 NODE = _boot_files.Node(
     name="hn1",
     role="hardware",
@@ -31,6 +41,14 @@ NODE = _boot_files.Node(
     instance_mac="52:54:00:00:02:01",
     authorized_keys=("ssh-ed25519 A one", "ssh-ed25519 B two"),
 )
+STORAGE_NODE = replace(NODE, name="sn1", role="storage", instance_mac="")
+IDENTITIES = {"hardware": IDENTITY, "storage": replace(IDENTITY, migration_certificate="")}
+
+both_roles = pytest.mark.parametrize("node", [NODE, STORAGE_NODE], ids=["hardware", "storage"])
+
+
+def files_of(node):
+    return _personality.personality_files(node, IDENTITIES[node.role])
 
 
 @pytest.mark.parametrize(
@@ -41,7 +59,10 @@ NODE = _boot_files.Node(
         pytest.param("etc/machine-id", 0o444, f"{'0' * 32}\n", id="machine-id"),
         pytest.param("etc/ssh/ssh_host_ed25519_key", 0o600, "SECRET\n", id="host-key"),
         pytest.param("etc/ssh/ssh_host_ed25519_key.pub", 0o644, "ssh-ed25519 PUBLIC\n", id="public-key"),
-        pytest.param("etc/ssh/ssh_host_ed25519_key-cert.pub", 0o644, "ssh-ed25519-cert-v01@openssh.com CERTIFICATE\n", id="certificate"),
+        pytest.param("etc/ssh/ssh_host_ed25519_key-cert.pub", 0o644, f"{CERTIFICATE} HOST\n", id="certificate"),
+        pytest.param("etc/ssh/bareroot_ca.pub", 0o644, "ssh-ed25519 CA\n", id="ca"),
+        pytest.param("etc/ssh/bareroot_known_hosts", 0o644, "@cert-authority * ssh-ed25519 CA\n", id="known-hosts"),
+        pytest.param("etc/ssh/bareroot_migration-cert.pub", 0o644, f"{CERTIFICATE} MIGRATION\n", id="migration-certificate"),
         pytest.param("root/.ssh/authorized_keys", 0o600, "ssh-ed25519 A one\nssh-ed25519 B two\n", id="authorized-keys"),
         pytest.param("etc/systemd/timesyncd.conf.d/bareroot.conf", 0o644, "[Time]\nNTP=10.0.0.1\nFallbackNTP=\n", id="time"),
         pytest.param("etc/systemd/journal-upload.conf.d/bareroot.conf", 0o644, "[Upload]\nURL=http://10.0.0.1:19532\n", id="journal"),
@@ -64,8 +85,91 @@ def test_the_nodes_facts_are_json():
     }
 
 
+def principals(node):
+    """Read the list as sshd does: {principal: its options}. A line is options, where there are any, and then the principal."""
+    mode, text = files_of(node)["etc/ssh/bareroot_principals"]
+    assert mode == 0o644
+    return {line.rpartition(" ")[2]: line.rpartition(" ")[0] for line in text.splitlines()}
+
+
+@pytest.mark.parametrize(
+    ("node", "expected"),
+    [
+        pytest.param(STORAGE_NODE, {"bareroot-config-node": ""}, id="storage"),
+        pytest.param(
+            NODE,
+            {"bareroot-config-node": "", "bareroot-hardware-node": 'restrict,command="/usr/lib/bareroot/migrate-receive"'},
+            id="hardware",
+        ),
+    ],
+)
+def test_the_config_node_may_do_all_and_another_hardware_node_may_run_one_command(node, expected):
+    assert principals(node) == expected
+
+
+def test_the_one_command_is_a_program_of_the_image():
+    command = re.search(r'command="/([^"]+)"', principals(NODE)["bareroot-hardware-node"])[1]
+    assert os.access(IMAGE_FILES / "xen" / command, os.X_OK)
+
+
+HARDWARE_ONLY = {"etc/ssh/bareroot_known_hosts", "etc/ssh/bareroot_migration-cert.pub", "etc/bareroot/networks.nft"}
+
+
+def test_only_a_hardware_node_knows_hosts_and_has_a_certificate_for_migrations_and_networks_to_keep_guests_off():
+    assert set(files_of(NODE)) - set(files_of(STORAGE_NODE)) == HARDWARE_ONLY
+
+
+@pytest.mark.parametrize(
+    ("node", "image_file"),
+    [
+        pytest.param(NODE, "common/etc/ssh/sshd_config.d/bareroot.conf", id="sshd-hardware"),
+        pytest.param(STORAGE_NODE, "common/etc/ssh/sshd_config.d/bareroot.conf", id="sshd-storage"),
+        pytest.param(NODE, "xen/usr/lib/bareroot/migration_ssh_config", id="migration"),
+        pytest.param(NODE, "xen/usr/lib/bareroot/bridge.nft", id="filter"),
+    ],
+)
+def test_what_the_image_refers_to_comes_with_the_personality(node, image_file):
+    read = set(re.findall(r"/(etc/[a-z0-9/_.-]+)", (IMAGE_FILES / image_file).read_text()))
+    assert read
+    assert read <= set(files_of(node))
+
+
+def own_networks(node):
+    mode, text = files_of(node)["etc/bareroot/networks.nft"]
+    assert mode == 0o644
+    return [IPv4Network(word) for word in re.fullmatch(r"define own_networks = \{ (.+) \}\n", text)[1].split(", ")]
+
+
+@pytest.mark.parametrize(
+    ("storage_address", "expected"),
+    [
+        pytest.param(IPv4Interface("10.1.0.2/24"), ["10.0.0.0/24", "10.1.0.0/24"], id="two"),
+        pytest.param(IPv4Interface("10.0.0.2/24"), ["10.0.0.0/24"], id="equal"),
+        pytest.param(None, ["10.0.0.0/24"], id="no-card"),
+    ],
+)
+def test_guests_are_kept_off_these_networks(storage_address, expected):
+    assert own_networks(replace(NODE, storage_address=storage_address)) == [IPv4Network(network) for network in expected]
+
+
+INTERFACES = st.builds("{}/{}".format, st.ip_addresses(v=4), st.integers(8, 30)).map(IPv4Interface)
+
+
+@given(INTERFACES, st.none() | INTERFACES)
+def test_guests_are_kept_off_each_network_once(address, storage_address):
+    found = own_networks(replace(NODE, address=address, storage_address=storage_address))
+    assert set(found) == {interface.network for interface in (address, storage_address) if interface}
+    assert len(set(found)) == len(found)
+
+
+def test_every_variable_of_the_filter_is_defined():
+    read = set(re.findall(r"\$([a-z_]+)", (IMAGE_FILES / "xen/usr/lib/bareroot/bridge.nft").read_text()))
+    assert read
+    assert read <= set(re.findall(r"^define ([a-z_]+) =", files_of(NODE)["etc/bareroot/networks.nft"][1], re.MULTILINE))
+
+
 def shell_variables(node):
-    _mode, text = _personality.personality_files(node, IDENTITY)["etc/bareroot/network"]
+    _mode, text = files_of(node)["etc/bareroot/network"]
     return dict(line.split("=", 1) for line in text.splitlines())
 
 
@@ -81,10 +185,16 @@ def test_the_networks_are_shell_variables(node, expected):
     assert (found["STORAGE_MAC"], found["STORAGE_ADDRESS"], found["BRIDGE_MAC"]) == expected
 
 
-def test_every_network_variable_that_the_initramfs_reads_is_set():
-    read = set(re.findall(r"\$\{?((?:STORAGE|BRIDGE)_[A-Z]+)", INITRAMFS.read_text()))
-    assert read
-    assert read <= set(shell_variables(NODE))
+@pytest.mark.parametrize(("node", "expected"), [(NODE, "aoe"), (STORAGE_NODE, "")], ids=["hardware", "storage"])
+def test_only_a_hardware_node_uses_volumes(node, expected):
+    assert shell_variables(node)["VOLUMES"] == expected
+
+
+@both_roles
+def test_every_network_variable_that_the_initramfs_reads_is_set(node):
+    read = set(re.findall(r"\$\{?((?:STORAGE|BRIDGE)_[A-Z]+|VOLUMES)", INITRAMFS.read_text()))
+    assert "VOLUMES" in read
+    assert read <= set(shell_variables(node))
 
 
 def members(data):
@@ -92,8 +202,9 @@ def members(data):
         return {entry.name: (entry, tar.extractfile(entry).read().decode() if entry.isfile() else None) for entry in tar.getmembers()}
 
 
-def test_the_tar_reads_back_as_files_of_root_with_their_directories_before_them():
-    files = _personality.personality_files(NODE, IDENTITY)
+@both_roles
+def test_the_tar_reads_back_as_files_of_root_with_their_directories_before_them(node):
+    files = files_of(node)
     found = members(_personality.pack(files))
     assert {name: (entry.mode, text) for name, (entry, text) in found.items() if entry.isfile()} == files
     assert all(entry.uid == entry.gid == 0 for entry, _text in found.values())
@@ -108,6 +219,14 @@ def test_only_root_may_look_into_its_home(path, mode):
     entry, _text = members(_personality.pack(_personality.personality_files(NODE, IDENTITY)))[path]
     assert entry.isdir()
     assert entry.mode == mode
+
+
+@both_roles
+def test_only_root_may_read_keys(node):
+    assert {path for path, (mode, _text) in files_of(node).items() if not mode & 0o077} == {
+        "etc/ssh/ssh_host_ed25519_key",
+        "root/.ssh/authorized_keys",
+    }
 
 
 PARTS = st.text(st.sampled_from("abcxyz019._-"), min_size=1, max_size=9).filter(lambda part: part.strip("."))

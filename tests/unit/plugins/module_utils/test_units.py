@@ -3,10 +3,14 @@ from __future__ import annotations
 import os
 import time
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from plugins.module_utils import _units
+from plugins.module_utils._runner import RunError, Runner
 
 Plan, State = _units.Plan, _units.State
 RUNNING = State(load="loaded", active=True, enabled=True, since=1000.0)
@@ -142,3 +146,48 @@ def test_a_description_tells_states_before_and_after():
     plan = Plan(enable=["a"], start=["a"], restart=["b"])
     assert _units.describe(states, None) == "a: disabled, inactive\nb: enabled, active\nc: enabled, active\n"
     assert _units.describe(states, plan) == "a: enabled, active\nb: enabled, active (restarted)\nc: enabled, active\n"
+
+
+def systemctl(answer, asked):
+    """Return a runner whose only program answers so, and notes what it was asked."""
+
+    def run_command(args, **_options):
+        asked.append(args[3:])
+        return answer
+
+    return Runner(SimpleNamespace(run_command=run_command))
+
+
+STATES = st.sampled_from(["active", "inactive", "failed", "activating", "deactivating", "reloading", "unknown"])
+
+
+@given(st.dictionaries(st.sampled_from([f"unit-{number}.service" for number in range(9)]), STATES, min_size=1))
+def test_one_command_tells_of_many_units_which_are_active(states):
+    asked = []
+    code = 0 if "active" in states.values() else 3
+    runner = systemctl((code, "".join(f"{state}\n" for state in states.values()), ""), asked)
+    assert _units.active(runner, list(states)) == {name for name, state in states.items() if state == "active"}
+    assert asked == [["systemctl", "is-active", *states]]
+
+
+def test_of_no_units_nothing_is_asked():
+    asked = []
+    assert _units.active(systemctl((1, "", ""), asked), []) == set()
+    assert asked == []
+
+
+@pytest.mark.parametrize("code", [0, 3, 4], ids=["running", "not-running", "no-such-unit"])
+def test_units_that_are_down_or_that_there_are_not_are_an_answer(code):
+    assert _units.active(systemctl((code, "inactive\nactive\nunknown\n", ""), []), ["a", "b", "c"]) == {"b"}
+
+
+@pytest.mark.parametrize("code", [1, 5, 124, 127])
+def test_a_systemctl_that_fails_is_no_answer(code):
+    with pytest.raises(RunError, match=r"^systemctl is-active a b: "):
+        _units.active(systemctl((code, "active\nactive\n", "no bus"), []), ["a", "b"])
+
+
+@pytest.mark.parametrize("output", ["", "active\n", "active\nactive\nactive\n"], ids=["none", "too-few", "too-many"])
+def test_another_number_of_answers_than_units_is_refused(output):
+    with pytest.raises(ValueError, match=r"zip\(\)"):
+        _units.active(systemctl((0, output, ""), []), ["a", "b"])

@@ -242,3 +242,29 @@ def test_a_present_volume_is_never_made_again_moved_or_made_smaller(present, meb
     assert not [command for command in commands if command[0] in ("lvcreate", "lvremove")]
     assert sum(command[0] == "lvextend" for command in commands) == (target.size > present.size)
     assert _volumes.commands(target, target) == []
+
+
+HALVES = [Pool("bareroot_half0", GIB, 0), Pool("bareroot_half1", GIB, 1)]
+
+
+@pytest.mark.parametrize(
+    ("group", "place"),
+    [("", "bareroot_half0"), ("bareroot_half0", "bareroot_half0"), ("bareroot_half1", "bareroot_half1")],
+    ids=["emptiest", "half0", "half1"],
+)
+def test_a_new_volume_goes_to_the_half_that_is_given(group, place):
+    assert _volumes.wanted(options(size="8M"), {}, HALVES, group) == Volume("web1", place, 8 << 20)
+
+
+def test_a_new_volume_with_a_half_that_is_given_needs_to_know_of_no_pool():
+    assert _volumes.wanted(options(size="8M"), {}, [], "bareroot_half1").group == "bareroot_half1"
+
+
+@pytest.mark.parametrize("name", ["web1", "tpl"], ids=["clone", "present"])
+@pytest.mark.parametrize("half", ["bareroot_half0", "bareroot_half1"])
+@pytest.mark.parametrize("group", ["", "bareroot_half0", "bareroot_half1"], ids=["emptiest", "half0", "half1"])
+def test_a_clone_and_what_is_there_stay_where_they_must_be_whatever_half_is_given(name, half, group):
+    there = {"tpl": Volume("tpl", half, 4 << 20)}
+    target = _volumes.wanted(options(name, template="tpl"), there, HALVES, group)
+    assert target.group == half
+    assert all(f"{half}/" in command[-1] for command in _volumes.commands(there.get(name), target, 4 << 20))

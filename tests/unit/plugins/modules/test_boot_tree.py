@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import load_ssh_public_identit
 from plugins.module_utils import _identity
 from plugins.modules import boot_tree
 
+SSH = shutil.which("ssh") or "ssh"
 SSH_KEYGEN = shutil.which("ssh-keygen") or "ssh-keygen"
 XEN = "xen-0123456789abcdef"
 NEWER = "xen-fedcba9876543210"
@@ -27,8 +28,10 @@ def node(number, **options):
     return {**common, **options}
 
 
+# What lists all nodes.
+LISTS = ["access/nodes.json", "access/ssh_config", "dhcp/hosts"]
 # What there is whatever the nodes are.
-ALWAYS = ["boot/root-images.json", "dhcp/hosts"]
+ALWAYS = sorted(["access/key", "access/key-cert.pub", "access/known_hosts", "boot/root-images.json", *LISTS])
 
 
 def files_of(number, address):
@@ -71,11 +74,14 @@ class ConfigNode:
 
     def rendered(self):
         """Return the paths of what the module renders, as it names them itself."""
-        tops = {"boot": self.served, "personality": self.served, "dhcp": self.state}
+        tops = {"boot": self.served, "personality": self.served, "dhcp": self.state, "access": self.state}
         return sorted(f"{name}/{path.name}" for name, top in tops.items() if (top / name).exists() for path in (top / name).iterdir())
 
     def records(self):
         return json.loads((self.state / "nodes.json").read_text())["nodes"]
+
+    def access(self):
+        return {path.name: path.read_text() for path in (self.state / "access").iterdir()}
 
     def hosts(self):
         return (self.state / "dhcp" / "hosts").read_text().splitlines()
@@ -132,6 +138,7 @@ def test_what_was_announced_is_what_is_written(config_node):
         ("srv/boot/52-54-00-00-00-01.cfg", 0o644),
         ("srv/personality/10.0.0.2.tar", 0o640),
         ("state/dhcp/hosts", 0o644),
+        *((f"state/{path}", 0o600) for path in ALWAYS if path.startswith("access/")),
         ("state/nodes.json", 0o600),
     ],
 )
@@ -165,11 +172,14 @@ SERVED = [
     ("srv/boot/52-54-00-00-00-01.cfg", 0o644),
     ("srv/personality/10.0.0.2.tar", 0o640),
     ("state/dhcp/hosts", 0o644),
+    ("state/access/key", 0o600),
+    ("state/access/ssh_config", 0o600),
 ]
 
 
-@pytest.mark.parametrize(("path", "mode"), SERVED)
-@pytest.mark.parametrize("wrong", [0o600, 0o666], ids=oct)
+@pytest.mark.parametrize(
+    ("path", "mode", "wrong"), [(path, mode, wrong) for path, mode in SERVED for wrong in (0o600, 0o640, 0o666) if wrong != mode]
+)
 def test_wrong_permissions_are_mended(config_node, tmp_path, path, mode, wrong):
     config_node.run(node(1))
     before = config_node.contents()
@@ -204,7 +214,7 @@ def test_a_link_in_place_of_a_file_becomes_a_file_even_when_its_target_is_equal(
     assert (tmp_path / path).read_bytes() == (tmp_path / "elsewhere").read_bytes() == data
 
 
-@pytest.mark.parametrize("directory", ["srv/boot", "srv/personality", "state/dhcp"])
+@pytest.mark.parametrize("directory", ["srv/boot", "srv/personality", "state/dhcp", "state/access"])
 def test_a_stray_link_is_removed_and_its_target_is_not(config_node, tmp_path, directory):
     config_node.run(node(1))
     (tmp_path / "elsewhere").write_text("kept\n")
@@ -236,6 +246,13 @@ def test_a_damaged_personality_is_written_again(config_node, damage):
     assert path.read_bytes() == whole
 
 
+def secrets_in(result, *keys):
+    """Return what a result tells of private keys, of these or of any."""
+    shown = json.dumps(result)
+    any_key = ["PRIVATE KEY", "b3BlbnNzaC1rZXk"]  # the second is how every OpenSSH private key begins
+    return [line for line in [*any_key, *(line for key in keys for line in key.splitlines())] if line in shown]
+
+
 @pytest.mark.parametrize("part", ["key", "tar", "half a tar"])
 @pytest.mark.parametrize("check_mode", [True, False], ids=["check", "real"])
 def test_what_an_interrupted_run_left_of_a_personality_is_removed_and_shows_no_key(config_node, part, check_mode):
@@ -248,9 +265,20 @@ def test_what_an_interrupted_run_left_of_a_personality_is_removed_and_shows_no_k
     assert result["files"] == ["personality/.new-x"]
     assert "sha256:" in result["diff"][0]["before"]
     assert stray.exists() is check_mode
-    shown = json.dumps(result)
-    assert "PRIVATE KEY" not in shown
-    assert not [line for line in key.splitlines() if line in shown]
+    assert not secrets_in(result, key)
+
+
+@pytest.mark.parametrize("half", [False, True], ids=["key", "half-a-key"])
+@pytest.mark.parametrize("check_mode", [True, False], ids=["check", "real"])
+def test_what_an_interrupted_run_left_of_the_config_nodes_key_is_removed_and_shows_no_key(config_node, half, check_mode):
+    config_node.run(node(1))
+    key = config_node.access()["key"]
+    stray = config_node.state / "access" / ".new-x"
+    stray.write_text(key[: len(key) // 2] if half else key)
+    result = config_node.run(node(1), check_mode=check_mode)
+    assert result["files"] == ["access/.new-x"]
+    assert stray.exists() is check_mode
+    assert not secrets_in(result, key)
 
 
 def test_a_file_that_nobody_asked_for_is_removed(config_node):
@@ -265,19 +293,16 @@ def test_another_node_leaves_the_first_as_it_is(config_node):
     before = config_node.contents()
     result = config_node.run(node(2), node(1))
     assert result["addresses"] == {"hn1": "10.0.0.2", "hn2": "10.0.0.3"}
-    assert sorted(result["files"]) == sorted([*files_of(2, "10.0.0.3"), "dhcp/hosts"])
+    assert sorted(result["files"]) == sorted([*files_of(2, "10.0.0.3"), *LISTS])
     after = config_node.contents()
-    assert {path for path in before if before[path] != after[path]} == {
-        config_node.state / "nodes.json",
-        config_node.state / "dhcp" / "hosts",
-    }
+    assert {path for path in before if before[path] != after[path]} == {config_node.state / path for path in ["nodes.json", *LISTS]}
 
 
 def test_a_removed_node_loses_its_files_and_nobody_gets_its_address(config_node):
     config_node.run(node(1), node(2))
     record = config_node.records()["hn1"]
     result = config_node.run(node(2))
-    assert sorted(result["files"]) == sorted([*files_of(1, "10.0.0.2"), "dhcp/hosts"])
+    assert sorted(result["files"]) == sorted([*files_of(1, "10.0.0.2"), *LISTS])
     assert config_node.rendered() == sorted([*files_of(2, "10.0.0.3"), *ALWAYS])
     assert config_node.hosts() == ["52:54:00:00:00:02,10.0.0.3,hn2,infinite"]
     assert config_node.records()["hn1"] == record
@@ -346,19 +371,120 @@ def test_a_moved_node_stays_where_it_was_moved_to_and_may_move_back(config_node)
 @pytest.mark.parametrize("check_mode", [True, False], ids=["check", "real"])
 def test_another_ca_certifies_the_same_keys_anew(config_node, check_mode):
     config_node.run(node(1))
-    before, tree = config_node.personality("10.0.0.2"), config_node.contents()
+    before, access, tree = config_node.personality("10.0.0.2"), config_node.access(), config_node.contents()
     replaced = _identity.new_host_key()
     (config_node.state / "ca").write_text(replaced)
     result = config_node.run(node(1), check_mode=check_mode)
     assert result["changed"]
-    assert result["files"] == ["personality/10.0.0.2.tar"]
+    assert result["files"] == ["personality/10.0.0.2.tar", "access/key-cert.pub", "access/known_hosts"]
+    assert not secrets_in(result, replaced, access["key"], before["etc/ssh/ssh_host_ed25519_key"])
     if check_mode:
         assert config_node.contents() == {**tree, config_node.state / "ca": replaced.encode()}
         return
     after = config_node.personality("10.0.0.2")
-    assert {path for path in after if after[path] != before[path]} == {"etc/ssh/ssh_host_ed25519_key-cert.pub"}
-    assert certificate_in(after).signature_key() == load_ssh_public_key(_identity.public_half(replaced).encode())
+    assert {path for path in after if after[path] != before[path]} == {
+        "etc/ssh/ssh_host_ed25519_key-cert.pub",
+        "etc/ssh/bareroot_ca.pub",
+        "etc/ssh/bareroot_known_hosts",
+        "etc/ssh/bareroot_migration-cert.pub",
+    }
+    public = _identity.public_half(replaced)
+    certificates = [certificate_in(after), *user_certificates(config_node)]
+    assert [certificate.signature_key() for certificate in certificates] == [load_ssh_public_key(public.encode())] * 3
+    assert after["etc/ssh/bareroot_ca.pub"] == f"{public}\n"
+    assert after["etc/ssh/bareroot_known_hosts"] == config_node.access()["known_hosts"] == f"@cert-authority * {public}\n"
     assert not config_node.run(node(1))["changed"]
+
+
+MIGRATION = "etc/ssh/bareroot_migration-cert.pub"
+
+
+def user_certificates(config_node):
+    texts = [config_node.personality("10.0.0.2")[MIGRATION], config_node.access()["key-cert.pub"]]
+    return [load_ssh_public_identity(text.encode()) for text in texts]
+
+
+def all_certificates(config_node):
+    inside = config_node.personality("10.0.0.2")
+    return [inside["etc/ssh/ssh_host_ed25519_key-cert.pub"], inside[MIGRATION], config_node.access()["key-cert.pub"]]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"mac": "52:54:00:00:00:0a"},
+        {"dom0_memory": 2048},
+        {"image": XEN},
+        {"authorized_keys": ["ssh-ed25519 BBBB admin"]},
+        {"address": "10.0.0.2"},
+        {"instance_mac": "52:54:00:00:02:01"},
+    ],
+    ids="-".join,
+)
+def test_certificates_are_kept_whatever_else_of_a_node_changes(config_node, options):
+    config_node.run(node(1))
+    before = all_certificates(config_node)
+    config_node.run(node(1, **options), node(2))
+    assert all_certificates(config_node) == before
+
+
+def test_another_role_certifies_the_same_key_anew(config_node):
+    config_node.run(node(1))
+    before, access = config_node.personality("10.0.0.2"), config_node.access()
+    config_node.run(node(1, role="storage"))
+    between = config_node.personality("10.0.0.2")
+    assert MIGRATION not in between
+    assert between["etc/ssh/bareroot_principals"] == "bareroot-config-node\n"
+    assert config_node.records()["hn1"]["migration_certificate"] == ""
+    config_node.run(node(1))
+    after = config_node.personality("10.0.0.2")
+    for path in ("etc/machine-id", "etc/ssh/ssh_host_ed25519_key", "etc/ssh/bareroot_principals"):
+        assert after[path] == before[path]
+    assert after[MIGRATION] != before[MIGRATION]
+    assert {name: text for name, text in config_node.access().items() if access[name] != text} == {}
+
+
+def make_older(config_node):
+    """Leave what an older version would have left: no certificates of users."""
+    records = json.loads((config_node.state / "nodes.json").read_text())
+    del records["access"]
+    for record in records["nodes"].values():
+        del record["migration_certificate"], record["certified"]["role"]
+    (config_node.state / "nodes.json").write_text(json.dumps(records))
+    shutil.rmtree(config_node.state / "access")
+
+
+def kept(records):
+    return {name: [record[key] for key in ("addresses", "host_key", "machine_id")] for name, record in records.items()}
+
+
+def test_records_of_an_older_version_are_completed_and_every_node_stays_who_it_is(config_node):
+    nodes = [node(1), node(2, address="10.0.0.22"), node(9, name="sn9", role="storage")]
+    config_node.run(*nodes)
+    addresses, before = config_node.run(*nodes)["addresses"], config_node.records()
+    make_older(config_node)
+    result = config_node.run(*nodes)
+    assert result["addresses"] == addresses
+    assert {path for path in result["files"] if path.startswith("access/")} == {path for path in ALWAYS if path.startswith("access/")}
+    after = config_node.records()
+    assert kept(after) == kept(before)
+    assert {name: bool(record["migration_certificate"]) for name, record in after.items()} == {"hn1": True, "hn2": True, "sn9": False}
+    assert [certificate.valid_principals for certificate in user_certificates(config_node)] == [
+        [b"bareroot-hardware-node"],
+        [b"bareroot-config-node"],
+    ]
+    assert not config_node.run(*nodes)["changed"]
+
+
+def test_an_older_record_of_a_node_that_is_gone_waits_until_it_comes_back(config_node):
+    config_node.run(node(1), node(2))
+    make_older(config_node)
+    older = config_node.records()
+    config_node.run(node(2))
+    assert config_node.records()["hn1"] == older["hn1"]
+    config_node.run(node(1), node(2))
+    assert kept(config_node.records()) == kept(older)
+    assert user_certificates(config_node)[0].valid_principals == [b"bareroot-hardware-node"]
 
 
 def test_a_newer_image_reaches_all_nodes_but_the_pinned(config_node):
@@ -379,18 +505,52 @@ def keygen(*arguments):
     return subprocess.run([SSH_KEYGEN, *arguments], check=True, capture_output=True, text=True).stdout
 
 
-def test_openssh_reads_a_host_certificate_for_name_and_address_signed_by_the_ca(config_node, tmp_path):
+@pytest.mark.parametrize(
+    ("number", "kind", "principals"),
+    [
+        pytest.param(0, "host", ["hn1", "10.0.0.2"], id="host"),
+        pytest.param(1, "user", ["bareroot-hardware-node"], id="migration"),
+        pytest.param(2, "user", ["bareroot-config-node"], id="access"),
+    ],
+)
+def test_openssh_reads_a_certificate_for_these_principals_signed_by_the_ca(config_node, tmp_path, number, kind, principals):
     config_node.run(node(1))
-    inside = config_node.personality("10.0.0.2")
-    certificate, ca = tmp_path / "host-cert.pub", tmp_path / "ca.pub"
-    certificate.write_text(inside["etc/ssh/ssh_host_ed25519_key-cert.pub"])
+    host_key = config_node.personality("10.0.0.2")["etc/ssh/ssh_host_ed25519_key"]
+    key = [host_key, host_key, config_node.access()["key"]][number]
+    certificate, ca, public = tmp_path / "key-cert.pub", tmp_path / "ca.pub", tmp_path / "key.pub"
+    certificate.write_text(all_certificates(config_node)[number])
     ca.write_text(_identity.public_half((config_node.state / "ca").read_text()))
+    public.write_text(_identity.public_half(key))
     lines = [line.strip() for line in keygen("-L", "-f", str(certificate)).splitlines()]
-    assert "Type: ssh-ed25519-cert-v01@openssh.com host certificate" in lines
+    assert f"Type: ssh-ed25519-cert-v01@openssh.com {kind} certificate" in lines
     assert "Valid: forever" in lines
-    assert lines[lines.index("Principals:") + 1 : lines.index("Critical Options: (none)")] == ["hn1", "10.0.0.2"]
+    assert lines[lines.index("Principals:") + 1 : lines.index("Critical Options: (none)")] == principals
     fingerprint = keygen("-l", "-f", str(ca)).split(" ")[1]
     assert any(line.startswith(f"Signing CA: ED25519 {fingerprint} ") for line in lines)
+    assert f"Public key: ED25519-CERT {keygen('-l', '-f', str(public)).split(' ')[1]}" in lines
+
+
+def test_openssh_accepts_the_config_nodes_key_and_trusts_every_host_that_the_ca_certified(config_node):
+    config_node.run(node(1))
+    access = config_node.state / "access"
+    assert keygen("-y", "-f", str(access / "key")).strip() == _identity.public_half(config_node.access()["key"])
+    for name in ("hn1", "anything"):
+        assert keygen("-F", name, "-f", str(access / "known_hosts")).splitlines()[0] == f"# Host {name} found: line 1 CA"
+
+
+@pytest.mark.parametrize(("name", "address"), [("hn1", "10.0.0.2"), ("hn2", "10.0.0.22"), ("hn22", "10.0.0.3")])
+def test_openssh_reaches_each_node_by_its_name(config_node, name, address):
+    config_node.run(node(1), node(22), node(2, address="10.0.0.22"))
+    access = config_node.state / "access"
+    output = subprocess.run([SSH, "-G", "-F", str(access / "ssh_config"), name], check=True, capture_output=True, text=True).stdout
+    assert {
+        "user root",
+        f"hostname {address}",
+        f"hostkeyalias {name}",
+        f"identityfile {access / 'key'}",
+        f"certificatefile {access / 'key-cert.pub'}",
+        f"userknownhostsfile {access / 'known_hosts'}",
+    } <= set(output.splitlines())
 
 
 @pytest.mark.parametrize("check_mode", [False, True], ids=["real", "check"])
@@ -404,15 +564,42 @@ def test_openssh_reads_a_host_certificate_for_name_and_address_signed_by_the_ca(
 )
 def test_the_diff_shows_every_file_and_no_private_key(config_node, nodes, check_mode):
     config_node.run(node(1))
-    keys = [(config_node.state / "ca").read_text(), config_node.records()["hn1"]["host_key"]]
+    keys = [(config_node.state / "ca").read_text(), config_node.records()["hn1"]["host_key"], config_node.access()["key"]]
     result = config_node.run(*nodes, check_mode=check_mode)
     keys += [record["host_key"] for record in config_node.records().values()]
-    shown = json.dumps(result)
     assert [part["after_header"] for part in result["diff"]] == result["files"]
     assert any("600 etc/ssh/ssh_host_ed25519_key sha256:" in part["before"] + part["after"] for part in result["diff"])
-    assert "PRIVATE KEY" not in shown
-    assert "b3BlbnNzaC1rZXk" not in shown  # how every OpenSSH private key begins
-    assert not [line for key in keys for line in key.splitlines() if line in shown]
+    assert not secrets_in(result, *keys)
+
+
+@pytest.mark.parametrize("check_mode", [False, True], ids=["real", "check"])
+def test_the_first_runs_diff_shows_every_file_and_no_private_key(config_node, check_mode):
+    result = config_node.run(node(1), check_mode=check_mode)
+    shown = {part["after_header"]: part for part in result["diff"]}
+    assert set(shown) == {*files_of(1, "10.0.0.2"), *ALWAYS}
+    assert shown["access/key"]["before"] == ""
+    assert shown["access/key"]["after"].startswith("sha256:")
+    keys = [] if check_mode else [config_node.access()["key"], config_node.records()["hn1"]["host_key"]]
+    assert not secrets_in(result, (config_node.state / "ca").read_text(), *keys)
+
+
+@pytest.mark.parametrize("check_mode", [False, True], ids=["real", "check"])
+@pytest.mark.parametrize("link", [False, True], ids=["file", "link"])
+def test_a_key_that_somebody_replaced_is_written_again_and_neither_is_shown(config_node, tmp_path, link, check_mode):
+    config_node.run(node(1))
+    path, key, other = config_node.state / "access" / "key", config_node.access()["key"], _identity.new_host_key()
+    path.unlink()
+    (tmp_path / "other").write_text(other)
+    if link:
+        path.symlink_to(tmp_path / "other")
+    else:
+        path.write_text(other)
+    result = config_node.run(node(1), check_mode=check_mode)
+    assert result["files"] == ["access/key"]
+    (part,) = result["diff"]
+    assert part["before"] != part["after"]
+    assert not secrets_in(result, key, other)
+    assert path.read_text() == (other if check_mode else key)
 
 
 def test_the_diff_shows_text_before_and_after(config_node):

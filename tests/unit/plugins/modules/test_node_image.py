@@ -3,6 +3,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import os
 import re
 import shlex
 import tarfile
@@ -24,7 +25,7 @@ def read_archive(path):
 
 
 class Builder:
-    """A machine that builds images: mmdebstrap and mksquashfs make what `boot` and `root` say."""
+    """A machine that builds images of what `boot` and `root` say. `used` is what the root takes on a disk, in bytes."""
 
     def __init__(self, base, run_module, commands):
         self.cache = base / "cache"
@@ -33,23 +34,55 @@ class Builder:
         (self.overlay / "hook").write_text("one")
         self.boot = {**KERNEL, **XEN}
         self.root = "root 1"
+        self.used = 100 << 20
         self.commands = commands
         self._run_module = run_module
         commands.answer("mmdebstrap", with_=self._mmdebstrap)
         commands.answer("mksquashfs", with_=self._mksquashfs)
+        commands.answer("du", with_=self._du)
+        commands.answer("truncate", with_=self._truncate)
+        commands.answer("mkfs.ext4", with_=self._mkfs)
+        commands.answer("zstd", with_=self._zstd)
 
     def _mmdebstrap(self, argv):
-        (boot,) = [found for option in argv for found in re.findall(r'-hook=mv "\$1"/boot/\* (\S+)/$', option)]
+        hooks = [option.partition("=")[2] for option in argv if "-hook=" in option]
+        (boot,) = [found for hook in hooks for found in re.findall(r">(\S+)/packages.txt$", hook)]
         root = Path(argv[next(index for index, word in enumerate(argv) if word in ("trixie", "forky")) + 1])
-        root.mkdir()
+        (root / "boot").mkdir(parents=True)
         (root / "contents").write_text(self.root)
-        for name, data in {**self.boot, "packages.txt": b"linux-image-amd64 6.12\n"}.items():
-            Path(boot, name).write_bytes(data)
+        Path(boot, "packages.txt").write_bytes(b"linux-image-amd64 6.12\n")
+        kernels = Path(boot) if f'mv "$1"/boot/* {boot}/' in hooks else root / "boot"
+        for name, data in self.boot.items():
+            (kernels / name).write_bytes(data)
         return 0, "", ""
 
     def _mksquashfs(self, argv):
         _program, source, target, *_options = argv
         Path(target).write_bytes(b"squashed " + Path(source, "contents").read_bytes())
+        return 0, "", ""
+
+    def _du(self, argv):
+        assert argv[:-1] == ["du", "--summarize", "--block-size=1"]
+        return 0, f"{self.used}\t{argv[-1]}\n", ""
+
+    def _truncate(self, argv):
+        _program, size, disk = argv
+        Path(disk).touch(exist_ok=False)
+        os.truncate(disk, int(size.removeprefix("--size=")))
+        return 0, "", ""
+
+    def _mkfs(self, argv):
+        root = Path(argv[argv.index("-d") + 1])
+        with open(argv[-1], "r+b") as disk:
+            files = sorted(path.name for path in (root / "boot").iterdir())
+            disk.write(f"disk {argv[argv.index('-L') + 1]}: {(root / 'contents').read_text()}, {', '.join(files)}\n".encode())
+        return 0, "", ""
+
+    def _zstd(self, argv):
+        source, target = argv[-3], argv[-1]
+        assert argv[-2] == "-o"
+        with open(source, "rb") as disk:
+            Path(target).write_bytes(f"packed {os.path.getsize(source)} ".encode() + disk.readline())
         return 0, "", ""
 
     def run(self, check_mode=False, without="", **options):
@@ -129,11 +162,86 @@ def test_without_xen_in_the_root_there_is_none_in_the_image(builder):
     assert result["sizes"].keys() == {"vmlinuz", "initrd", "root.squashfs", "packages.txt"}
 
 
-@pytest.mark.parametrize("check_mode", [False, True], ids=["real", "check"])
-def test_a_second_run_changes_nothing_and_runs_nothing(builder, check_mode):
-    first = builder.run()
+MIB = 1 << 20
+DISK_PROGRAMS = ["mmdebstrap", "du", "truncate", "mkfs.ext4", "zstd"]
+BOTH_FORMATS = pytest.mark.parametrize("image_format", ["squashfs", "disk"])
+
+
+def test_check_mode_builds_no_disk(builder):
+    result = builder.run(kind="debian", format="disk", check_mode=True)
+    assert result["changed"]
+    assert result["diff"] == {"before": "\n", "after": "to be built\n"}
+    assert builder.commands.calls == []
+    assert not builder.cache.exists()
+
+
+def test_a_disk_is_built_with_the_kernel_on_it(builder):
+    builder.boot = KERNEL
+    result = builder.run(kind="debian", format="disk")
+    files = read_archive(result["archive"])
+    manifest = json.loads(files.pop(f"{result['name']}/manifest.json"))
+    assert result["changed"]
+    assert _names.matches(_names.IMAGE, result["name"])
+    # A third more than 100 MiB, in whole 64 MiB.
+    size = 192 * MIB
+    expected = {
+        "disk.zst": f"packed {size} disk root: root 1, {', '.join(sorted(KERNEL))}\n".encode(),
+        "packages.txt": b"linux-image-amd64 6.12\n",
+    }
+    assert files == {f"{result['name']}/{name}": data for name, data in expected.items()}
+    digests = {name: {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)} for name, data in expected.items()}
+    assert manifest == {"name": result["name"], "kind": "debian", "suite": "trixie", "files": digests, "disk_size": size}
+    assert result["sizes"] == {name: len(data) for name, data in expected.items()}
+    assert builder.commands.programs == DISK_PROGRAMS
+    assert builder.images() == {f"{result['name']}.tar"}
+
+
+def test_a_disk_gets_its_file_system_from_the_root_and_time_enough(builder):
+    builder.run(kind="debian", format="disk")
+    bootstrap, measure, _make, fill, pack = builder.commands.calls
+    root = measure.argv[-1]
+    assert root in bootstrap.argv
+    assert fill.argv[fill.argv.index("-d") + 1] == root
+    assert fill.argv[fill.argv.index("-L") + 1] == "root"
+    assert fill.argv[-1] in pack.argv
+    assert (bootstrap.timeout, fill.timeout, pack.timeout) == (3600, 3600, 3600)
+    assert bootstrap.options["environ_update"] == {"SOURCE_DATE_EPOCH": "0"}
+
+
+def test_a_disks_kernel_is_not_taken_out_of_the_root(builder):
+    builder.run(kind="debian", format="disk")
+    assert [option for option in builder.commands.calls[0].argv if "hook=mv" in option or "vmlinuz" in option] == []
+
+
+@pytest.mark.parametrize(("used", "size"), [(1, 64), (48 * MIB, 64), (48 * MIB + 1, 128), (600 * MIB, 832)])
+def test_a_disk_is_as_large_as_its_files_need(builder, used, size):
+    builder.used = used
+    result = builder.run(kind="debian", format="disk")
+    manifest = json.loads(read_archive(result["archive"])[f"{result['name']}/manifest.json"])
+    assert manifest["disk_size"] == size * MIB
+
+
+def test_a_nodes_image_tells_no_size_of_a_disk(builder):
+    result = builder.run()
+    assert "disk_size" not in json.loads(read_archive(result["archive"])[f"{result['name']}/manifest.json"])
+
+
+def test_formats_are_built_each_for_itself_and_both_are_kept(builder):
+    one, other = builder.run(kind="debian"), builder.run(kind="debian", format="disk")
+    assert (one["changed"], other["changed"]) == (True, True)
+    assert one["name"] != other["name"]
+    assert builder.images() == {f"{one['name']}.tar", f"{other['name']}.tar"}
     builder.commands.calls.clear()
-    second = builder.run(check_mode=check_mode)
+    assert (builder.run(kind="debian")["name"], builder.run(kind="debian", format="disk")["name"]) == (one["name"], other["name"])
+    assert builder.commands.calls == []
+
+
+@BOTH_FORMATS
+@pytest.mark.parametrize("check_mode", [False, True], ids=["real", "check"])
+def test_a_second_run_changes_nothing_and_runs_nothing(builder, image_format, check_mode):
+    first = builder.run(format=image_format)
+    builder.commands.calls.clear()
+    second = builder.run(format=image_format, check_mode=check_mode)
     assert not second["changed"]
     assert {key: second[key] for key in ("name", "archive", "sizes")} == {key: first[key] for key in ("name", "archive", "sizes")}
     assert second["diff"]["before"] == second["diff"]["after"]
@@ -147,6 +255,8 @@ def test_a_second_run_changes_nothing_and_runs_nothing(builder, check_mode):
         pytest.param({"kind": "storage"}, True, id="kind"),
         pytest.param({"suite": "forky"}, True, id="suite"),
         pytest.param({"mirror": {**MIRROR, "main": "http://other.example/debian"}}, True, id="mirror"),
+        pytest.param({"format": "disk"}, True, id="format"),
+        pytest.param({"format": "squashfs"}, False, id="format-by-default"),
         pytest.param({"packages": ["openssh-server", "linux-image-amd64"]}, False, id="order-of-packages"),
         pytest.param({"apt_proxy": "http://cache.example:3142"}, False, id="proxy"),
     ],
@@ -305,6 +415,33 @@ def test_a_program_that_fails_is_named_and_leaves_nothing(builder, program, answ
     assert result["cmd"][0] == program
     assert builder.images() == set()
     assert builder.would_build()
+
+
+@pytest.mark.parametrize(("program", "seconds"), [("mmdebstrap", 3600), ("du", 60), ("truncate", 60), ("mkfs.ext4", 3600), ("zstd", 3600)])
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        pytest.param((1, "", "I: working\nE: no space left\n"), "exit code 1: E: no space left", id="fails"),
+        pytest.param((124, "", ""), "not finished after {} s, or killed", id="too-long"),
+    ],
+)
+def test_a_program_that_fails_while_a_disk_is_made_is_named_and_leaves_nothing(builder, program, seconds, answer, reason):
+    builder.commands.answer(program, with_=answer)
+    result = builder.run(kind="debian", format="disk")
+    assert result["failed"]
+    assert result["msg"].startswith(f"cannot build the debian image: {program} ")
+    assert result["msg"].endswith(reason.format(seconds))
+    assert builder.commands.programs == DISK_PROGRAMS[: DISK_PROGRAMS.index(program) + 1]
+    assert builder.images() == set()
+    assert builder.would_build(kind="debian", format="disk")
+
+
+@pytest.mark.parametrize("wrong", ["", "ext4", "Disk"])
+def test_a_format_that_there_is_not_is_refused(builder, wrong):
+    result = builder.run(format=wrong)
+    assert result["failed"]
+    assert "value of format must be one of: squashfs, disk" in result["msg"]
+    assert builder.commands.calls == []
 
 
 @pytest.mark.parametrize(

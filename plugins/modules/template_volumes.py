@@ -1,0 +1,211 @@
+#!/usr/bin/python
+# Copyright: bareroot contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: template_volumes
+short_description: Have templates that instances begin with as volumes
+description:
+  - Fetches published template images from the ConfigNode to volumes of the StorageNode, named as the images are. Volumes of instances
+    become clones of them, in a moment.
+  - A volume counts only when its image's digest was checked and all was written.
+version_added: 0.1.0
+author:
+  - The bareroot maintainers (@bareroot)
+attributes:
+  check_mode:
+    description: Can run in check mode and says what would be fetched.
+    support: full
+  diff_mode:
+    description: Shows the names of the volumes.
+    support: full
+requirements:
+  - lvm2, thin-provisioning-tools, zstd
+options:
+  templates:
+    description: Kinds of template, of which the newest image is meant, such as V(debian); or names of images.
+    type: list
+    elements: str
+    required: true
+  server:
+    description: The ConfigNode's address. Where it is not given, the one that this machine booted from.
+    type: str
+  directory:
+    description: Where an image lies while it is unpacked, on a disk.
+    type: path
+    default: /srv/bareroot/images
+"""
+
+EXAMPLES = r"""
+- name: Have the newest Debian template
+  bareroot.cloud.template_volumes:
+    templates: [debian]
+"""
+
+RETURN = r"""
+templates:
+  description: The volume of each template. In check mode, V(debian-0000000000000000) for one that is not published yet.
+  type: dict
+  returned: success
+  sample: {debian: debian-0123456789abcdef}
+fetched:
+  description: The volumes that were or would be made.
+  type: list
+  elements: str
+  returned: success
+  sample: [debian-0123456789abcdef]
+"""
+
+import http
+import http.client
+import json
+import os
+import shutil
+import urllib.error
+import urllib.request
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils import _image, _names, _volumes
+from ..module_utils._runner import RunError, Runner
+
+NODE_FACTS = "/etc/bareroot/node.json"
+TIMEOUT = 60
+WRITE_TIMEOUT = 1800
+NOT_PUBLISHED = "0" * 16
+# On a volume whose contents are not complete yet.
+UNFINISHED = "bareroot.unfinished"
+
+
+class Published:
+    """The ConfigNode's images."""
+
+    def __init__(self, server: str) -> None:
+        self.base = f"http://{server}/images"
+
+    def _open(self, path: str) -> Any:
+        return urllib.request.urlopen(f"{self.base}/{path}", timeout=TIMEOUT)  # noqa: S310 - always http
+
+    def current(self) -> dict[str, str]:
+        try:
+            with self._open("current.json") as answer:
+                found = json.load(answer)
+        except urllib.error.HTTPError as error:
+            if error.code != http.HTTPStatus.NOT_FOUND:
+                raise
+            return {}
+        if not isinstance(found, dict) or not all(_names.matches(_names.IMAGE, name) for name in found.values()):
+            raise ValueError(f"{self.base}/current.json does not name images: run playbooks/images.yml")
+        return found
+
+    def disk(self, name: str) -> tuple[str, int]:
+        """Return the digest of an image's compressed disk, and the disk's size in bytes."""
+        try:
+            with self._open(f"{name}/manifest.json") as answer:
+                manifest = json.load(answer)
+            return manifest["files"]["disk.zst"]["sha256"], int(manifest["disk_size"])
+        except urllib.error.HTTPError as error:
+            raise ValueError(f"template {name} is not published on the ConfigNode: {error}; run playbooks/images.yml") from error
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"{name} is no template: it has no disk. Use one such as debian") from error
+
+    def fetch(self, name: str, target: str) -> None:
+        with self._open(f"{name}/disk.zst") as answer, open(target, "wb") as stream:
+            shutil.copyfileobj(answer, stream, 1 << 20)
+
+
+def resolve(template: str, current: dict[str, str], check_mode: bool) -> str:
+    """Return the name of the image that a template means."""
+    if _names.matches(_names.IMAGE, template):
+        return template
+    if not _names.matches(_names.KIND, template):
+        raise ValueError(f"template {template!r}: use a kind such as debian, or an image's name such as debian-0123456789abcdef")
+    if template not in current and check_mode:
+        return f"{template}-{NOT_PUBLISHED}"
+    if template not in current:
+        raise ValueError(f"there is no template {template}; there is: {', '.join(sorted(current)) or 'none'}. Run playbooks/images.yml")
+    return current[template]
+
+
+class Templates:
+    """Template volumes on this StorageNode."""
+
+    def __init__(self, runner: Runner, published: Published, directory: str) -> None:
+        self.runner = runner
+        self.published = published
+        self.directory = directory
+
+    def present(self) -> tuple[dict[str, _volumes.Volume], list[_volumes.Pool], set[str]]:
+        """Return volumes, pools, and the names of volumes that are not complete."""
+        report = self.runner.run_json(_volumes.lvs_argv())
+        volumes, pools = _volumes.parse(report)
+        unfinished = {row["lv_name"] for row in report["report"][0]["lv"] if UNFINISHED in row["lv_tags"].split(",")}
+        return volumes, pools, unfinished
+
+    def make(self, name: str, pools: list[_volumes.Pool]) -> None:
+        wanted, size = self.published.disk(name)
+        if not os.path.ismount(self.directory):
+            raise ValueError(f"{self.directory} is not mounted: is bareroot-storage.service running?")
+        part = os.path.join(self.directory, f".{name}.part")
+        try:
+            self.published.fetch(name, part)
+            digest = _image.file_sha256(part)
+            if digest != wanted:
+                raise ValueError(f"{name} has the digest {digest} instead of {wanted}: is it damaged on the ConfigNode?")
+            group = _volumes.emptiest(pools).group
+            create = ["lvcreate", "--yes", "--wipesignatures", "n", "--thin", "--virtualsize", f"{size}b", "--addtag", UNFINISHED]
+            self.runner.run([*create, "--name", name, f"{group}/{_volumes.POOL}"])
+            device = f"/dev/{group}/{name}"
+            # Sparse: blocks of zeros take no room in the pool.
+            self.runner.run(["zstd", "--quiet", "--decompress", "--force", "--sparse", part, "-o", device], timeout=WRITE_TIMEOUT)
+            self.runner.run(["blockdev", "--flushbufs", device], timeout=WRITE_TIMEOUT)
+            self.runner.run(["lvchange", "--deltag", UNFINISHED, f"{group}/{name}"])
+        finally:
+            if os.path.exists(part):
+                os.unlink(part)
+
+    def remove(self, volume: _volumes.Volume) -> None:
+        self.runner.run(["lvremove", "--yes", f"{volume.group}/{volume.name}"])
+
+
+def booted_from() -> str:
+    with open(NODE_FACTS, encoding="utf-8") as stream:
+        return json.load(stream)["config_node"]
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "templates": {"type": "list", "elements": "str", "required": True},
+            "server": {"type": "str"},
+            "directory": {"type": "path", "default": "/srv/bareroot/images"},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        published = Published(module.params["server"] or booted_from())
+        templates = Templates(Runner(module), published, module.params["directory"])
+        current = published.current()
+        names = {template: resolve(template, current, module.check_mode) for template in module.params["templates"]}
+        volumes, pools, unfinished = templates.present()
+        missing = [name for name in sorted(set(names.values())) if name not in volumes or name in unfinished]
+        if not module.check_mode:
+            for name in missing:
+                if name in unfinished:
+                    templates.remove(volumes[name])
+                templates.make(name, pools)
+    except RunError as error:
+        module.fail_json(msg=f"cannot have the templates here: {error}", **error.result)
+    except (ValueError, OSError, KeyError, http.client.HTTPException) as error:
+        module.fail_json(msg=f"cannot have the templates here: {error}")
+    before = "".join(f"{name}\n" for name in sorted(set(names.values()) - set(missing)))
+    after = "".join(f"{name}\n" for name in sorted(set(names.values())))
+    module.exit_json(changed=bool(missing), templates=names, fetched=missing, diff={"before": before, "after": after})
+
+
+if __name__ == "__main__":
+    main()
