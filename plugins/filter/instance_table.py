@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..module_utils._table import table
+from ..module_utils._xen_host import ARRIVING, LEAVING
 
 DOCUMENTATION = r"""
 name: instance_table
@@ -50,7 +51,9 @@ def instance_table(instances: list[dict[str, Any]], found: dict[str, Any]) -> li
     wanted = {instance["name"]: instance for instance in instances}
     running: dict[str, list[dict[str, Any]]] = {}
     for instance in found["instances"]:
-        running.setdefault(instance["name"], []).append(instance)
+        # One that was asked for by name is listed though it runs nowhere.
+        if instance["node"]:
+            running.setdefault(instance["name"].removesuffix(ARRIVING).removesuffix(LEAVING), []).append(instance)
     rows = [COLUMNS]
     for name, instance in wanted.items():
         rows += [_row(copy, instance) for copy in running.pop(name, [])] or [_absent(instance, found)]
@@ -65,7 +68,7 @@ def _row(copy: dict[str, Any], instance: dict[str, Any]) -> tuple[str, ...]:
 
 def _absent(instance: dict[str, Any], found: dict[str, Any]) -> tuple[str, ...]:
     # Where a HardwareNode is silent, it may run there.
-    state = f"unknown: no answer from {', '.join(sorted(found['silent']))}" if found["silent"] else "stopped"
+    state = f"unknown, no answer from {', '.join(sorted(found['silent']))}" if found["silent"] else "stopped"
     return (instance["name"], state, "", "", "", "")
 
 

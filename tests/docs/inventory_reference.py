@@ -43,7 +43,8 @@ Use lower-case letters, digits and inner hyphens for host names, a letter first:
 
 Variables marked "Read on ConfigNodes" have one value for all nodes: put them into `group_vars/all.yml`.
 
-Only `node_mac` is required of a node; an instance needs `instance_authorized_keys`. A StorageNode also names its data disks (`storage_node_disks`).
+Only `node_mac` is required of a node; an instance needs `instance_authorized_keys`.
+A StorageNode also names its data disks (`storage_node_disks`).
 A ConfigNode needs `node_address` and `config_node_boot_network`. Everything else has a default or may be left out.
 """
 
