@@ -62,8 +62,10 @@ unit: setup
 test: check ## All of `check`, then the `default` scenario on the lab's machines
 	$(BIN)/molecule test --no-command-borders --scenario-name default
 
-bench: setup ## Measure what can be measured without machines so far: rendering for 10 to 10 000 nodes
+bench: setup ## Measure rendering for 10 to 10 000 nodes, and on the lab's machines (made if need be) migrations
 	$(BIN)/python tests/bench/boot_tree.py
+	$(PLAYBOOK) $(LAB) playbooks/lab.yml playbooks/site.yml playbooks/demo.yml
+	$(PLAYBOOK) $(LAB) tests/bench/migration.yml
 
 test-all: check ## Every scenario
 	$(BIN)/molecule test --no-command-borders --all

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
 from collections import UserDict
+from pathlib import Path
 
 import jinja2
 import pytest
 from ansible.errors import AnsibleFilterError
+from ansible.inventory.manager import InventoryManager
+from ansible.parsing.dataloader import DataLoader
+from ansible.vars.hostvars import HostVars
+from ansible.vars.manager import VariableManager
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,6 +25,7 @@ SETTINGS = {"config_node_boot_network": "10.0.0.0/24", "node_authorized_keys": [
 GROUPS = {"config_nodes": ["cn1"], "storage_nodes": ["sn1"], "hardware_nodes": ["hn1", "hn2", "hn3", "hn4", "hn5"]}
 NEEDED = {"node_mac", "node_authorized_keys"}
 HARDWARE = GROUPS["hardware_nodes"]
+INVENTORIES = Path(__file__).parents[4] / "inventory"
 
 
 class Unreadable(UserDict):
@@ -219,3 +225,85 @@ def test_no_text_anywhere_stops_the_search(variable, text, host):
 def test_what_is_no_dictionary_is_a_mistake_and_no_crash(value):
     (line,) = mistakes({"hn1": {"lab_networks": value}})
     assert line.startswith("hn1: lab_networks: ")
+
+
+def read(name, **variables):
+    """Return hostvars and groups of one of this project's inventories as playbooks have them; each host has these variables too."""
+    loader = DataLoader()
+    manager = InventoryManager(loader=loader, sources=[str(INVENTORIES / name)])
+    # Whoever runs this may have no key.
+    for host in manager.get_hosts():
+        for variable, value in {"node_authorized_keys": SETTINGS["node_authorized_keys"], **variables}.items():
+            host.set_variable(variable, value)
+    hostvars = HostVars(manager, VariableManager(loader=loader, inventory=manager), loader)
+    return hostvars, manager.get_groups_dict()
+
+
+@pytest.mark.parametrize("name", ["sample", "lab"])
+def test_our_own_inventories_have_instances_and_no_mistakes(name):
+    hostvars, groups = read(name)
+    assert groups["instances"]
+    assert hostvars[groups["instances"][0]]["instance_authorized_keys"] == SETTINGS["node_authorized_keys"]
+    assert inventory_mistakes(hostvars, groups) == []
+
+
+@pytest.mark.parametrize("name", ["sample", "lab"])
+def test_what_is_wrong_in_them_is_found(name):
+    hostvars, groups = read(name, instance_memory="8", node_address="x")
+    lines = inventory_mistakes(hostvars, groups)
+    assert "web1: instance_memory: 8 MiB is too little; give it 64 MiB or more" in lines
+    assert len([line for line in lines if line.startswith("cn1, sn1, hn1 and 1 more: node_address: ")]) == 1
+
+
+WEB = {"instance_authorized_keys": ["ssh-ed25519 AAAA admin"], "instance_address": "10.2.0.10/24"}
+
+
+def with_instances(changes, **instances):
+    """Return the mistakes of an inventory with instances. changes: of machines."""
+    hosts, groups = inventory(changes)
+    hosts.update({name: Unreadable({**SETTINGS, **variables}) for name, variables in instances.items()})
+    return inventory_mistakes(hosts, {**groups, "instances": list(instances), "all": list(hosts)})
+
+
+def test_right_instances_give_nothing():
+    web2 = {"instance_address": "10.2.0.11/24", "instance_memory": "512", "instance_delete_volumes": "true", "instance_node": None}
+    assert with_instances({}, web1=WEB, web2={**WEB, **web2}, web3={**WEB, "instance_address": None}) == []
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "parts"),
+    [
+        ("instance_state", "started", ["must be one of: running, stopped, absent", "got: started"]),
+        ("instance_memory", "lots", ["lots", "int"]),
+        ("instance_memory", "32", ["32 MiB is too little", "64 MiB or more"]),
+        ("instance_delete_volumes", "perhaps", ["perhaps", "bool"]),
+        ("instance_nameservers", {"a": "9.9.9.9"}, ["dict", "list"]),
+        ("instance_disk_size", "10", ["size '10'", "such as 10G"]),
+        ("instance_mac", "52:54:00:00:00:20", ["belongs to hn1 already", "give web1 another"]),
+        ("instance_address", "10.0.0.10/24", ["lies in 10.0.0.0/24", "a network of their own"]),
+        ("instance_disc_size", "10G", ["is no variable of bareroot; did you mean instance_disk_size"]),
+    ],
+    ids=["choice", "int", "least", "bool", "list", "size", "mac", "address", "typo"],
+)
+def test_a_mistake_of_an_instance_is_one_line_too(variable, value, parts):
+    (line,) = with_instances({}, web1={**WEB, variable: value})
+    assert line.startswith(f"web1: {variable}: ")
+    assert all(part in line for part in parts)
+
+
+def test_mistakes_of_instances_and_nodes_come_together():
+    changes = {"sn1": {"storage_node_disks": None}, "hn1": {"node_mac": "x", "hardware_node_root": "disk"}}
+    web2 = {"instance_node": "hn9", "instance_vcpus": 0}
+    assert with_instances(changes, web1={**WEB, "instance_node": "hn9"}, web2={**WEB, **web2}) == [
+        "hn1: hardware_node_root: value of hardware_node_root must be one of: aoe, nfs, ram, got: disk",
+        "hn1: node_mac: 'x' is no MAC; write it as '52:54:00:12:34:56', in quotes",
+        "sn1: storage_node_disks: names no disks, or more than two; write [/dev/disk/by-id/ata-A, /dev/disk/by-id/ata-B]",
+        "web1, web2: instance_node: 'hn9' is no HardwareNode; these are: hn1, hn2, hn3, hn4, hn5",
+        "web2: instance_vcpus: 0 is too little; give it 1 or more",
+        "web2: instance_address: address 10.2.0.10 belongs to web1 already; give web2 another",
+    ]
+
+
+def test_a_value_of_an_instance_that_cannot_be_read_is_reported_and_nothing_else():
+    (line,) = with_instances({"hn1": {"node_mac": "x"}}, web1={**WEB, "instance_memory": 1, "instance_mac": UNDEFINED})
+    assert line.startswith("web1: instance_mac: cannot be read: ")
