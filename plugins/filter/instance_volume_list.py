@@ -45,10 +45,6 @@ _value:
 """
 
 
-# In check mode on a new ConfigNode nothing can be allocated yet.
-NOT_RECORDED = {"volumes": {"root": "0.0", "seed": "0.1"}, "seed": {}}
-
-
 def instance_volume_list(instances: list[dict[str, Any]], records: dict[str, Any], templates: dict[str, str]) -> list[dict[str, Any]]:
     """Return one dictionary an instance."""
     found: list[dict[str, Any]] = []
@@ -57,7 +53,7 @@ def instance_volume_list(instances: list[dict[str, Any]], records: dict[str, Any
         if instance["state"] == "absent":
             found += [{"name": name, "state": "absent"}] if instance["delete_volumes"] else []
             continue
-        record = records.get(name, NOT_RECORDED)
+        record = records[name]
         found.append(
             {
                 "name": name,

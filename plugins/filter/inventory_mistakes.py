@@ -65,7 +65,7 @@ def problem_of(spec: dict[str, Any], name: str, value: Any) -> str:
     """Return what ansible's own validation says of a value; an empty string when nothing is wrong."""
     try:
         result = ArgumentSpecValidator({name: {**spec, "required": False}}).validate({name: value})
-    except (AttributeError, TypeError):
+    except (AttributeError, OverflowError, TypeError):
         # It does not expect anything but a dictionary where there are suboptions.
         return f"{value!r} is not of the type {spec.get('type', 'str')}"
     return "; ".join(result.error_messages)

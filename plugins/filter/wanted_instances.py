@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from ansible.errors import AnsibleFilterError
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ..module_utils._names import normal_mac
 
@@ -53,13 +55,27 @@ _value:
 """
 
 PREFIX = "instance_"
+ROLE = Path(__file__).parents[2] / "roles" / "instance"
+# What the validator needs of an option.
+KEPT = ("type", "elements", "choices", "default")
 
 
 @cache
-def defaults() -> dict[str, Any]:
-    """Return the role's defaults, without their prefix."""
-    path = Path(__file__).parents[2] / "roles" / "instance" / "defaults" / "main.yml"
-    return {name.removeprefix(PREFIX): value for name, value in yaml.safe_load(path.read_text(encoding="utf-8")).items()}
+def validator() -> ArgumentSpecValidator:
+    """Return what knows the role's variables: their types, for -e gives everything as text, and their defaults."""
+    specs = yaml.safe_load((ROLE / "meta" / "argument_specs.yml").read_text(encoding="utf-8"))["argument_specs"]["main"]["options"]
+    return ArgumentSpecValidator({name: {key: spec[key] for key in KEPT if key in spec} for name, spec in specs.items()})
+
+
+def read(name: str, variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an instance's variables, of the right types and without their prefix."""
+    known = validator().argument_spec
+    # Set to nothing is not set.
+    given = {variable: variables[variable] for variable in known if variables.get(variable) is not None}
+    result = validator().validate(given)
+    if result.error_messages:
+        raise AnsibleFilterError(f"{name}: {'; '.join(result.error_messages)}. See docs/inventory-reference.md")
+    return {variable.removeprefix(PREFIX): value for variable, value in result.validated_parameters.items()}
 
 
 def wanted_instances(
@@ -68,8 +84,7 @@ def wanted_instances(
     """Return one dictionary an instance."""
     found = []
     for name in groups.get("instances", []):
-        given = {key: hostvars[name].get(PREFIX + key) for key in defaults()}
-        instance = {"name": name, **{key: default if given[key] is None else given[key] for key, default in defaults().items()}}
+        instance = {"name": name, **read(name, hostvars[name])}
         instance["mac"] = normal_mac(str(instance["mac"]))
         found.append({key: instance[key] for key in keys or instance})
     return found

@@ -24,6 +24,10 @@ class Access:
         self._runner = runner
         self._directory = directory
 
+    def is_set_up(self) -> bool:
+        """Whether boot_tree has run on this machine."""
+        return os.path.exists(os.path.join(self._directory, "nodes.json"))
+
     def hardware_nodes(self) -> dict[str, dict[str, str]]:
         """Return {name: {role, address, storage_address}} of all HardwareNodes. Raises ValueError where there is no record of nodes."""
         path = os.path.join(self._directory, "nodes.json")

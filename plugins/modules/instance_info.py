@@ -10,6 +10,7 @@ module: instance_info
 short_description: List which instances run where
 description:
   - Asks all HardwareNodes, side by side, from a ConfigNode. A HardwareNode that does not answer is named, and is no error.
+  - In check mode, a ConfigNode on which C(playbooks/boot_tree.yml) has not run yet has no HardwareNodes to ask.
 version_added: 0.1.0
 author:
   - The bareroot maintainers (@bareroot)
@@ -95,7 +96,8 @@ def main() -> None:
     module = AnsibleModule(argument_spec={"name": {"type": "str"}}, supports_check_mode=True)
     name = module.params["name"]
     try:
-        view = _fabric.look(Access(Runner(module)))
+        access = Access(Runner(module))
+        view = _instances.View({}) if module.check_mode and not access.is_set_up() else _fabric.look(access)
     except (ValueError, OSError) as error:
         module.fail_json(msg=f"cannot ask the HardwareNodes: {error}")
     found = [instance for instance in _instances.describe_all(view) if name in (None, instance["name"])]

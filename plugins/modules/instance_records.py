@@ -147,7 +147,9 @@ def main() -> None:
     )
     if not _identity.HAS_CRYPTOGRAPHY:
         if module.check_mode:
-            module.exit_json(changed=True, instances={}, msg="python3-cryptography is not installed yet")
+            unknown = {"uuid": "", "mac": "", "volumes": dict.fromkeys(_instance_records.VOLUMES, ""), "seed": {}}
+            found = {instance["name"]: unknown for instance in module.params["instances"]}
+            module.exit_json(changed=True, instances=found, msg="python3-cryptography is not installed yet")
         module.fail_json(msg=missing_required_lib("cryptography"))
     instances, directory = module.params["instances"], module.params["state_directory"]
     path = os.path.join(directory, "instances.json")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ansible.errors import AnsibleFilterError
 
 from plugins.filter.wanted_instances import FilterModule
 
@@ -37,10 +38,23 @@ def test_what_an_instance_sets_counts(key, value):
     assert wanted({f"instance_{key}": value, "ansible_host": "10.2.0.10"}) == [{"name": "web1", **DEFAULTS, key: value}]
 
 
-@pytest.mark.parametrize("value", [0, False, "", []])
-def test_what_is_set_to_nothing_is_set(value):
-    (instance,) = wanted({"instance_memory": value})
-    assert instance["memory"] == value
+@pytest.mark.parametrize(
+    ("key", "text", "value"),
+    [
+        ("memory", "512", 512),
+        ("delete_volumes", "false", False),
+        ("delete_volumes", "true", True),
+        ("dead_nodes", "hn1,hn2", ["hn1", "hn2"]),
+    ],
+)
+def test_text_from_the_command_line_has_the_right_type(key, text, value):
+    (instance,) = wanted({f"instance_{key}": text})
+    assert instance[key] == value
+
+
+def test_a_value_of_the_wrong_type_is_an_error_that_names_it():
+    with pytest.raises(AnsibleFilterError, match=r"web1: .*instance_memory"):
+        wanted({"instance_memory": "much"})
 
 
 def test_what_is_set_to_null_has_its_default():
