@@ -66,8 +66,10 @@ def _reasons(view: View, name: str, target: str, facts: Facts) -> Iterator[tuple
         yield "INSTANCE_NOT_RUNNING", f"{name} runs nowhere{missing}: start it with playbooks/instances.yml"
         return
     yield from _copies(view, name)
+    if source == target:
+        return
     yield from _instance(view.hosts[source], name, facts)
-    if target in view.hosts and target != source:
+    if target in view.hosts:
         yield from _target(view.hosts[source], view.hosts[target], view.hosts[source].domains[name])
         if facts.receiver:
             yield "RECEIVER_REFUSED", f"{target} does not let {source} start Xen's migration receiver: {facts.receiver}"

@@ -189,7 +189,7 @@ class Migration:
 
     def check(self) -> list[_migration.Reason]:
         """Return all reasons against it. Starts the probes if it is to move."""
-        if not self.source:
+        if not self.source or self.source == self.target:
             return _migration.check(self.view, self.name, self.target, _migration.Facts())
         receiver = ""
         if self.target in self.view.hosts:
@@ -274,7 +274,7 @@ def main() -> None:
         check_options(params)
         migration = Migration(Access(Runner(module)), params)
         changed = migration.source != params["node"]
-        reasons = migration.check() if changed else []
+        reasons = migration.check()
         if reasons:
             lines = "; ".join(f"{reason.code}: {reason.message}" for reason in reasons)
             module.fail_json(
