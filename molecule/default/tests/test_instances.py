@@ -80,7 +80,7 @@ for _ in range(20):
 
 def test_its_aoe_frames_are_dropped(instance, hardware_nodes):
     counter = (
-        "nft 'table bridge test { chain c { type filter hook forward priority -10; ether type 0x88a2 counter; }; "
+        "nft 'table bridge test { chain c { type filter hook forward priority -250; ether type 0x88a2 counter; }; "
         "chain d { type filter hook postrouting priority 0; ether type 0x88a2 counter; }; }'"
     )
     for host in hardware_nodes.values():
