@@ -58,6 +58,7 @@ lint: setup
 
 unit: setup
 	$(BIN)/pytest tests/unit
+	tests/artifact
 
 test: check ## All of `check`, then the `default` scenario on the lab's machines
 	$(BIN)/molecule test --no-command-borders --scenario-name default

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 
@@ -36,3 +40,14 @@ def test_journals_and_kernel_messages_of_the_nodes_arrive(cn1, addresses):
         journal = f"/var/log/journal/remote/remote-{addresses[name]}.journal"
         assert f" {name} " in cn1.check_output(f"journalctl --file {journal} --lines 5")
         assert "bareroot: root mounted from" in cn1.check_output(f"cat /var/log/bareroot/{addresses[name]}.log")
+
+
+def offered(mac: str) -> str:
+    command = ["ip", "netns", "exec", "bareroot", sys.executable, str(Path(__file__).with_name("dhcp_discover.py")), "boot", mac]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout.strip()
+
+
+def test_a_machine_that_is_not_in_the_inventory_is_offered_nothing(cn1, addresses):
+    macs = {line.split(",")[2]: line.split(",")[0] for line in cn1.check_output("cat /var/lib/bareroot/dhcp/hosts").splitlines()}
+    assert offered(macs["hn1"]) == addresses["hn1"]
+    assert offered("52:54:00:77:99:99") == ""
