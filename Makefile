@@ -65,6 +65,7 @@ test: check ## All of `check`, then the `default` scenario on the lab's machines
 
 bench: setup ## Measure rendering for 10 to 10 000 nodes, and on the lab's machines (made if need be) migrations
 	$(BIN)/python tests/bench/boot_tree.py
+	$(BIN)/python tests/bench/validate.py
 	$(PLAYBOOK) $(LAB) playbooks/lab.yml playbooks/site.yml playbooks/demo.yml
 	$(PLAYBOOK) $(LAB) tests/bench/migration.yml
 
