@@ -288,6 +288,8 @@ def main() -> None:
         module.fail_json(msg=f"cannot migrate {params['name']}: {error}", **error.result)
     except (ValueError, OSError) as error:
         module.fail_json(msg=str(error))
+    if not figures.get("recovered", True):
+        module.warn(f"{params['name']} runs on {params['node']} and has not answered its last probes: look at its console there")
     places = {"from": migration.source, "to": params["node"]}
     diff = {"before": f"{migration.source}\n", "after": f"{params['node']}\n"}
     module.exit_json(changed=changed, diff=diff, **places, **figures)

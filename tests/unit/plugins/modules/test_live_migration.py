@@ -5,6 +5,7 @@ import shlex
 
 import pytest
 import yaml
+from ansible.module_utils.basic import AnsibleModule
 
 from plugins.module_utils import _xen_host
 from plugins.module_utils._access import Access
@@ -376,6 +377,15 @@ def test_a_step_that_fails_says_that_nobody_knows_where_it_runs(fabric, monkeypa
     result = fabric.run()
     assert (result["failed"], result["node"]) == (True, "")
     assert "libxl: error: no" in result["msg"]
+
+
+def test_an_instance_that_stays_silent_after_the_move_is_told(fabric, monkeypatch):
+    warnings = []
+    monkeypatch.setattr(AnsibleModule, "warn", lambda _module, text: warnings.append(text))
+    monkeypatch.setattr(FakeProber, "stop", lambda _prober: [*PROBES, Probe(0.5)])
+    result = fabric.run()
+    assert (result["changed"], result["recovered"]) == (True, False)
+    assert warnings == ["web1 runs on hn2 and has not answered its last probes: look at its console there"]
 
 
 def test_figures_that_are_lost_do_not_hide_where_it_runs(fabric, monkeypatch):
