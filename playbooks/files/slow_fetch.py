@@ -11,7 +11,8 @@ import time
 import urllib.request
 
 BLOCK = 32 << 10
-PAUSE = 0.1
+# So slowly that 64 MiB take more than eight minutes: two migrations, on any machine.
+PAUSE = 0.25
 
 
 def main() -> None:
