@@ -15,6 +15,10 @@ def test_service_runs_now_and_after_every_boot(cn1, service):
     assert cn1.service(service).is_enabled
 
 
+def test_tftp_is_served(cn1):
+    assert cn1.socket("udp://10.77.0.1:69").is_listening
+
+
 def test_no_dns_on_the_boot_network(cn1):
     assert not cn1.socket("udp://10.77.0.1:53").is_listening
     assert not cn1.socket("udp://0.0.0.0:53").is_listening
