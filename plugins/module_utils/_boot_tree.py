@@ -10,7 +10,7 @@ import uuid
 from ipaddress import IPv4Interface
 from typing import Any
 
-from . import _addresses, _boot_files, _identity, _names, _personality
+from . import _addresses, _boot_files, _identity, _names, _personality, _state
 from ._boot_files import LEAST_DOM0_MEMORY
 from ._volumes import IMAGE_SHELF, SLOTS
 
@@ -80,7 +80,7 @@ class Images:
         self.directory = directory
         self.exports = exports
         self._known: dict[str, _boot_files.Image] = {}
-        self.current: dict[str, str] = _read_json(os.path.join(directory, "current.json"))
+        self.current: dict[str, str] = _state.read_json(os.path.join(directory, "current.json"))
 
     def get(self, kind: str, pinned: str) -> _boot_files.Image:
         name = pinned or self.current.get(kind, "")
@@ -91,7 +91,7 @@ class Images:
         return self._known[name]
 
     def _read(self, name: str) -> _boot_files.Image:
-        manifest = _read_json(os.path.join(self.directory, name, "manifest.json"))
+        manifest = _state.read_json(os.path.join(self.directory, name, "manifest.json"))
         if not manifest:
             raise BadInputError(f"image {name} is not published here; published are: {', '.join(self.published()) or 'none'}")
         files = manifest["files"]
@@ -110,20 +110,6 @@ class Images:
         return sorted(entry for entry in entries if _names.matches(_names.IMAGE, entry))
 
 
-def _read_json(path: str) -> dict[str, Any]:
-    """Return what a JSON file holds, or nothing where there is no file."""
-    try:
-        with open(path, encoding="utf-8") as stream:
-            data = json.load(stream)
-        if not isinstance(data, dict):
-            raise ValueError("it holds no JSON object")
-    except FileNotFoundError:
-        return {}
-    except ValueError as error:
-        raise BadInputError(f"{path} is damaged: {error}; restore it from a backup") from error
-    return data
-
-
 class BootTree:
     """Everything that is rendered, from the module's options and the records of earlier runs."""
 
@@ -135,7 +121,7 @@ class BootTree:
         _addresses.parse_host(params["server"], self.network, "server")
         check_nodes(params["nodes"], self.storage_network is not None)
         self.records_path = os.path.join(params["state_directory"], "nodes.json")
-        self.records: dict[str, Any] = {"nodes": {}, "exports": {}, "access": {}, **_read_json(self.records_path)}
+        self.records: dict[str, Any] = {"nodes": {}, "exports": {}, "access": {}, **_state.read_json(self.records_path)}
         self.images = Images(os.path.join(params["directory"], "images"), dict(self.records["exports"]))
         self.addresses = self._addresses()
         self.nfs_server = self._nfs_server()
@@ -236,14 +222,7 @@ class BootTree:
 
     @functools.cached_property
     def ca_key(self) -> str:
-        path = os.path.join(self.params["state_directory"], "ca")
-        try:
-            with open(path, encoding="utf-8") as stream:
-                return stream.read()
-        except FileNotFoundError as error:
-            if self.check_mode:
-                return _identity.new_host_key()
-            raise BadInputError(f"there is no SSH CA {path}: run playbooks/config_nodes.yml first, or restore it") from error
+        return _state.ca_key(self.params["state_directory"], self.check_mode)
 
 
 def personality(node: _boot_files.Node, record: dict[str, Any], ca: str) -> bytes:

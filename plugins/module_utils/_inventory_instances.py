@@ -12,7 +12,6 @@ from ansible.module_utils.common.validation import check_type_int, check_type_li
 from . import _names, _volumes, _xen_host
 from ._mistakes import Mistake, attempt
 
-LEAST_MEMORY = 64
 # What xl puts after the names of the two copies of a guest that is migrated.
 COPIES = (_xen_host.ARRIVING, _xen_host.LEAVING)
 # LVM keeps names that begin so to itself.
@@ -61,7 +60,7 @@ def _name(name: str) -> Iterator[Mistake]:
 
 
 def _numbers(name: str, variables: Variables) -> Iterator[Mistake]:
-    for variable, least, unit in (("instance_memory", LEAST_MEMORY, " MiB"), ("instance_vcpus", 1, "")):
+    for variable, least, unit in (("instance_memory", _xen_host.LEAST_MEMORY, " MiB"), ("instance_vcpus", 1, "")):
         value = _number(variables.get(variable))
         if value is not None and value < least:
             yield Mistake(name, variable, f"{value}{unit} is too little; give it {least}{unit} or more")

@@ -13,6 +13,8 @@ SEND = "/usr/lib/bareroot/migrate-send"
 FIND = "/usr/lib/bareroot/volumes-ready"
 REACH = ("ssh", "-F", "/usr/lib/bareroot/migration_ssh_config")
 SECTOR = 512
+# Of a guest, in MiB.
+LEAST_MEMORY = 64
 # xl's names for the two copies of a domain that is being migrated.
 ARRIVING = "--incoming"
 LEAVING = "--migratedaway"

@@ -117,7 +117,6 @@ from ..module_utils._runner import RunError, Runner
 
 UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 BRIDGE = re.compile(r"[a-z][a-z0-9-]{0,14}")
-LEAST_MEMORY = 64
 SPEC = {
     "name": {"type": "str", "required": True},
     "state": {"type": "str", "choices": ["running", "stopped"], "default": "running"},
@@ -146,7 +145,7 @@ def check(params: dict[str, Any]) -> None:
         (_names.matches(_names.HOST, params["node"]), "node", "name a HardwareNode such as hn1"),
         (_names.matches(UUID, params["uuid"]), "uuid", "write one such as 6d4e9d54-8a3c-4f0e-9a0e-3c1f6c2f1a11"),
         (_names.matches(_names.MAC, params["mac"]), "mac", "write it as '00:16:3e:12:34:56', in quotes"),
-        (params["memory"] >= LEAST_MEMORY, "memory", f"give it {LEAST_MEMORY} MiB or more"),
+        (params["memory"] >= _xen_host.LEAST_MEMORY, "memory", f"give it {_xen_host.LEAST_MEMORY} MiB or more"),
         (params["vcpus"] >= 1, "vcpus", "give it one or more"),
         (_names.matches(BRIDGE, params["bridge"]), "bridge", "name one such as xenbr0"),
         (

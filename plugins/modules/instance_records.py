@@ -87,7 +87,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
-from ..module_utils import _identity, _instance_records, _seed, _tree
+from ..module_utils import _identity, _instance_records, _seed, _state, _tree
 
 INSTANCE = {
     "name": {"type": "str", "required": True},
@@ -97,30 +97,6 @@ INSTANCE = {
     "nameservers": {"type": "list", "elements": "str", "default": []},
     "authorized_keys": {"type": "list", "elements": "str", "default": [], "no_log": False},
 }
-
-
-def read(path: str) -> dict[str, Any]:
-    try:
-        with open(path, encoding="utf-8") as stream:
-            data = json.load(stream)
-        if not isinstance(data, dict):
-            raise ValueError("it holds no JSON object")
-    except FileNotFoundError:
-        return {}
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged: {error}; restore it from a backup") from error
-    return data
-
-
-def ca_key(directory: str, check_mode: bool) -> str:
-    path = os.path.join(directory, "ca")
-    try:
-        with open(path, encoding="utf-8") as stream:
-            return stream.read()
-    except FileNotFoundError as error:
-        if check_mode:
-            return _identity.new_host_key()
-        raise ValueError(f"there is no SSH CA {path}: run playbooks/config_nodes.yml first, or restore it") from error
 
 
 def result(instance: dict[str, Any], record: dict[str, Any]) -> dict[str, Any]:
@@ -154,8 +130,8 @@ def main() -> None:
     instances, directory = module.params["instances"], module.params["state_directory"]
     path = os.path.join(directory, "instances.json")
     try:
-        before = read(path)
-        after = _instance_records.allocate(instances, before, ca_key(directory, module.check_mode))
+        before = _state.read_json(path)
+        after = _instance_records.allocate(instances, before, _state.ca_key(directory, module.check_mode))
         # Without instances there is nothing to record.
         changed = after != before and bool(after["instances"])
         if changed and not module.check_mode:

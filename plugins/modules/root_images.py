@@ -55,17 +55,13 @@ exported:
 import http.client
 import json
 import os
-import shutil
-import urllib.request
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import _image, _names, _units
+from ..module_utils import _names, _served, _units
 from ..module_utils._runner import RunError, Runner
 
 KEYS = {"aoe", "sha256", "size"}
-NODE_FACTS = "/etc/bareroot/node.json"
-TIMEOUT = 60
 
 
 class RootImages:
@@ -77,7 +73,7 @@ class RootImages:
         self.runner = runner
 
     def wanted(self) -> dict[str, dict]:
-        with self._open("boot/root-images.json") as answer:
+        with _served.open_path(self.base, "boot/root-images.json") as answer:
             images = json.load(answer)
         if not isinstance(images, dict) or not all(isinstance(entry, dict) and set(entry) >= KEYS for entry in images.values()):
             raise ValueError(f"{self.base}/boot/root-images.json is not what boot_tree writes: run playbooks/boot_tree.yml")
@@ -85,9 +81,6 @@ class RootImages:
             if not _names.matches(_names.IMAGE, name):
                 raise ValueError(f"{self.base} lists an image called {name!r}, which is no image's name")
         return images
-
-    def _open(self, path: str):
-        return urllib.request.urlopen(f"{self.base}/{path}", timeout=TIMEOUT)  # noqa: S310 - always http
 
     def _path(self, name: str, file: str) -> str:
         return os.path.join(self.directory, name, file)
@@ -110,12 +103,7 @@ class RootImages:
     def fetch(self, name: str, entry: dict) -> None:
         os.makedirs(os.path.join(self.directory, name), exist_ok=True)
         part = self._path(name, ".part")
-        with self._open(f"images/{name}/root.squashfs") as answer, open(part, "wb") as stream:
-            shutil.copyfileobj(answer, stream, 1 << 20)
-        digest = _image.file_sha256(part)
-        if digest != entry["sha256"]:
-            os.unlink(part)
-            raise ValueError(f"{name} has the digest {digest} instead of {entry['sha256']}: is it damaged on the ConfigNode?")
+        _served.fetch_image_file(self.base, f"images/{name}/root.squashfs", part, name, entry["sha256"])
         # Whatever is served from here on is what is recorded; it is started again when all are there.
         self.runner.run(["systemctl", "stop", self.unit(name)])
         os.replace(part, self._path(name, "root.squashfs"))
@@ -126,11 +114,6 @@ class RootImages:
         self.runner.run(["systemctl", "start", *(self.unit(name) for name in names)])
 
 
-def booted_from() -> str:
-    with open(NODE_FACTS, encoding="utf-8") as stream:
-        return json.load(stream)["config_node"]
-
-
 def main() -> None:
     module = AnsibleModule(
         argument_spec={"server": {"type": "str"}, "directory": {"type": "path", "default": "/srv/bareroot/images"}},
@@ -138,7 +121,7 @@ def main() -> None:
     )
     directory = module.params["directory"]
     try:
-        images = RootImages(module.params["server"] or booted_from(), directory, Runner(module))
+        images = RootImages(module.params["server"] or _served.booted_from(), directory, Runner(module))
         wanted = images.wanted()
         if not os.path.ismount(directory) and not module.check_mode:
             raise ValueError(f"{directory} is not mounted: is bareroot-storage.service running?")

@@ -63,18 +63,13 @@ import http
 import http.client
 import json
 import os
-import shutil
 import urllib.error
-import urllib.request
-from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import _image, _names, _volumes
+from ..module_utils import _names, _served, _volumes
 from ..module_utils._runner import RunError, Runner
 
-NODE_FACTS = "/etc/bareroot/node.json"
-TIMEOUT = 60
 WRITE_TIMEOUT = 1800
 NOT_PUBLISHED = "0" * 16
 # On a volume whose contents are not complete yet.
@@ -87,12 +82,9 @@ class Published:
     def __init__(self, server: str) -> None:
         self.base = f"http://{server}/images"
 
-    def _open(self, path: str) -> Any:
-        return urllib.request.urlopen(f"{self.base}/{path}", timeout=TIMEOUT)  # noqa: S310 - always http
-
     def current(self) -> dict[str, str]:
         try:
-            with self._open("current.json") as answer:
+            with _served.open_path(self.base, "current.json") as answer:
                 found = json.load(answer)
         except urllib.error.HTTPError as error:
             if error.code != http.HTTPStatus.NOT_FOUND:
@@ -105,7 +97,7 @@ class Published:
     def disk(self, name: str) -> tuple[str, int]:
         """Return the digest of an image's compressed disk, and the disk's size in bytes."""
         try:
-            with self._open(f"{name}/manifest.json") as answer:
+            with _served.open_path(self.base, f"{name}/manifest.json") as answer:
                 manifest = json.load(answer)
             return manifest["files"]["disk.zst"]["sha256"], int(manifest["disk_size"])
         except urllib.error.HTTPError as error:
@@ -113,9 +105,8 @@ class Published:
         except (KeyError, TypeError) as error:
             raise ValueError(f"{name} is no template: it has no disk. Use one such as debian") from error
 
-    def fetch(self, name: str, target: str) -> None:
-        with self._open(f"{name}/disk.zst") as answer, open(target, "wb") as stream:
-            shutil.copyfileobj(answer, stream, 1 << 20)
+    def fetch(self, name: str, target: str, sha256: str) -> None:
+        _served.fetch_image_file(self.base, f"{name}/disk.zst", target, name, sha256)
 
 
 def resolve(template: str, current: dict[str, str], check_mode: bool) -> str:
@@ -152,10 +143,7 @@ class Templates:
             raise ValueError(f"{self.directory} is not mounted: is bareroot-storage.service running?")
         part = os.path.join(self.directory, f".{name}.part")
         try:
-            self.published.fetch(name, part)
-            digest = _image.file_sha256(part)
-            if digest != wanted:
-                raise ValueError(f"{name} has the digest {digest} instead of {wanted}: is it damaged on the ConfigNode?")
+            self.published.fetch(name, part, wanted)
             group = _volumes.emptiest(pools).group
             create = ["lvcreate", "--yes", "--wipesignatures", "n", "--thin", "--virtualsize", f"{size}b", "--addtag", UNFINISHED]
             self.runner.run([*create, "--name", name, f"{group}/{_volumes.POOL}"])
@@ -172,11 +160,6 @@ class Templates:
         self.runner.run(["lvremove", "--yes", f"{volume.group}/{volume.name}"])
 
 
-def booted_from() -> str:
-    with open(NODE_FACTS, encoding="utf-8") as stream:
-        return json.load(stream)["config_node"]
-
-
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
@@ -187,7 +170,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     try:
-        published = Published(module.params["server"] or booted_from())
+        published = Published(module.params["server"] or _served.booted_from())
         templates = Templates(Runner(module), published, module.params["directory"])
         current = published.current()
         names = {template: resolve(template, current, module.check_mode) for template in module.params["templates"]}

@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from plugins.module_utils import _served
 from plugins.modules import root_images
 
 BOTH_MODES = pytest.mark.parametrize("check_mode", [True, False], ids=["check", "real"])
@@ -160,7 +161,7 @@ def test_what_was_announced_is_fetched_and_exported(node, config_node):
 def test_the_server_is_by_default_the_one_that_this_node_booted_from(node, config_node, tmp_path, monkeypatch):
     config_node.publish(XEN)
     (tmp_path / "node.json").write_text(json.dumps({"name": "sn1", "config_node": config_node.address}))
-    monkeypatch.setattr(root_images, "NODE_FACTS", str(tmp_path / "node.json"))
+    monkeypatch.setattr(_served, "NODE_FACTS", str(tmp_path / "node.json"))
     assert node.run(server=None)["fetched"] == [XEN]
 
 
@@ -379,7 +380,7 @@ def test_a_server_that_does_not_answer_is_an_error(node):
 
 
 def test_a_machine_that_no_config_node_booted_needs_a_server(node, tmp_path, monkeypatch):
-    monkeypatch.setattr(root_images, "NODE_FACTS", str(tmp_path / "node.json"))
+    monkeypatch.setattr(_served, "NODE_FACTS", str(tmp_path / "node.json"))
     result = node.run(server=None)
     assert result["failed"]
     assert str(tmp_path / "node.json") in result["msg"]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from plugins.module_utils import _served
 from plugins.modules import template_volumes
 
 BOTH_MODES = pytest.mark.parametrize("check_mode", [True, False], ids=["check", "real"])
@@ -271,7 +272,7 @@ def test_a_template_goes_to_the_half_with_most_room(node, config_node):
 def test_the_server_is_by_default_the_one_that_this_node_booted_from(node, config_node, tmp_path, monkeypatch):
     config_node.publish(DEBIAN)
     (tmp_path / "node.json").write_text(json.dumps({"name": "sn1", "config_node": config_node.address}))
-    monkeypatch.setattr(template_volumes, "NODE_FACTS", str(tmp_path / "node.json"))
+    monkeypatch.setattr(_served, "NODE_FACTS", str(tmp_path / "node.json"))
     assert node.run("debian", server=None)["fetched"] == [DEBIAN]
 
 
@@ -474,7 +475,7 @@ def test_a_server_that_cannot_be_is_an_error(node, server):
 
 
 def test_a_machine_that_no_config_node_booted_needs_a_server(node, tmp_path, monkeypatch):
-    monkeypatch.setattr(template_volumes, "NODE_FACTS", str(tmp_path / "node.json"))
+    monkeypatch.setattr(_served, "NODE_FACTS", str(tmp_path / "node.json"))
     result = node.run("debian", server=None)
     assert result["failed"]
     assert str(tmp_path / "node.json") in result["msg"]
