@@ -46,6 +46,8 @@ IDENTITIES = {"hardware": IDENTITY, "storage": replace(IDENTITY, migration_certi
 
 both_roles = pytest.mark.parametrize("node", [NODE, STORAGE_NODE], ids=["hardware", "storage"])
 
+TIME = "[Time]\nNTP=10.0.0.1\nFallbackNTP=\nPollIntervalMaxSec=64\n"
+
 
 def files_of(node):
     return _personality.personality_files(node, IDENTITIES[node.role])
@@ -64,7 +66,9 @@ def files_of(node):
         pytest.param("etc/ssh/bareroot_known_hosts", 0o644, "@cert-authority * ssh-ed25519 CA\n", id="known-hosts"),
         pytest.param("etc/ssh/bareroot_migration-cert.pub", 0o644, f"{CERTIFICATE} MIGRATION\n", id="migration-certificate"),
         pytest.param("root/.ssh/authorized_keys", 0o600, "ssh-ed25519 A one\nssh-ed25519 B two\n", id="authorized-keys"),
-        pytest.param("etc/systemd/timesyncd.conf.d/bareroot.conf", 0o644, "[Time]\nNTP=10.0.0.1\nFallbackNTP=\n", id="time"),
+        pytest.param(
+            "etc/systemd/timesyncd.conf.d/bareroot.conf", 0o644, "[Time]\nNTP=10.0.0.1\nFallbackNTP=\nPollIntervalMaxSec=64\n", id="time"
+        ),
         pytest.param("etc/systemd/journal-upload.conf.d/bareroot.conf", 0o644, "[Upload]\nURL=http://10.0.0.1:19532\n", id="journal"),
     ],
 )

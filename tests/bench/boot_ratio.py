@@ -1,0 +1,28 @@
+"""Prints medians and ratios of the boots that boot.yml noted. Usage: boot_ratio.py FILE"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+from pathlib import Path
+
+
+def parts(boots: list[dict[str, float]]) -> str:
+    """Describe when each mark was reached, by medians."""
+    marks = [mark for mark in boots[0] if all(mark in boot for boot in boots)]
+    return ", ".join(f"{mark} {statistics.median(boot[mark] for boot in boots):.1f} s" for mark in marks)
+
+
+def main() -> None:
+    found: dict[tuple[str, str], list[dict[str, float]]] = {}
+    for boot in json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")):
+        found.setdefault((boot["node"], boot["root"]), []).append(boot["seconds"])
+    ready = {turn: statistics.median(boot["ready"] for boot in boots) for turn, boots in found.items()}
+    direct = next(seconds for (_node, root), seconds in ready.items() if root == "direct")
+    for (node, root), boots in found.items():
+        print(f"{node} {root}: {parts(boots)} after power-on ({len(boots)} boots); / direct = {ready[node, root] / direct:.2f}")
+
+
+if __name__ == "__main__":
+    main()

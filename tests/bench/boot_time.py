@@ -1,0 +1,50 @@
+"""Starts a machine of the lab that is off and prints, as JSON, after how many seconds its console showed how far it was.
+
+Usage: boot_time.py CONSOLE_LOG COMMAND [ARGUMENT ...]   COMMAND switches the machine on, or runs it
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+# In the order in which they appear. What a machine never shows is left out.
+MARKS = {
+    "loader": re.compile(rb"bareroot: \S+ boots http"),
+    "xen": re.compile(rb"Xen version \d"),
+    "kernel": re.compile(rb"Linux version \d"),
+    "root": re.compile(rb"bareroot: root mounted"),
+    "ready": re.compile(rb"Finished .*bareroot-ready"),
+}
+TIMEOUT = 600
+PAUSE = 0.1
+
+
+def watch(console: Path, since: int, began: float) -> dict[str, float]:
+    """Return when each mark appeared after `since` bytes of the console, until the machine is ready. Raises TimeoutError."""
+    seen: dict[str, float] = {}
+    while "ready" not in seen:
+        now = time.monotonic() - began
+        if now > TIMEOUT:
+            raise TimeoutError(f"not ready after {TIMEOUT} s; {seen}; see {console}")
+        text = console.read_bytes()[since:] if console.exists() else b""
+        seen.update({mark: round(now, 1) for mark, pattern in MARKS.items() if mark not in seen and pattern.search(text)})
+        time.sleep(PAUSE)
+    return seen
+
+
+def main() -> None:
+    console, command = Path(sys.argv[1]), sys.argv[2:]
+    since = console.stat().st_size if console.exists() else 0
+    began = time.monotonic()
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        print(json.dumps(watch(console, since, began)))
+        process.terminate()
+
+
+if __name__ == "__main__":
+    main()
