@@ -46,8 +46,6 @@ IDENTITIES = {"hardware": IDENTITY, "storage": replace(IDENTITY, migration_certi
 
 both_roles = pytest.mark.parametrize("node", [NODE, STORAGE_NODE], ids=["hardware", "storage"])
 
-TIME = "[Time]\nNTP=10.0.0.1\nFallbackNTP=\nPollIntervalMaxSec=64\n"
-
 
 def files_of(node):
     return _personality.personality_files(node, IDENTITIES[node.role])
