@@ -205,6 +205,9 @@ class Migration:
         began = time.monotonic()
         reason = self._send()
         duration = time.monotonic() - began
+        if not reason:
+            # The target is busy waking it up: whoever looks now lengthens the blackout.
+            self.prober.wait_answer(ANSWER_TIMEOUT)
         node = self._settle(reason)
         if node != self.target:
             raise BrokenError(f"{self.name} was not migrated to {self.target} and runs on {node}. {reason}", node)

@@ -196,7 +196,8 @@ def test_an_instance_is_moved_and_watched_meanwhile(fabric):
     assert fabric.done == [SENT]
     assert fabric.nodes == {"hn1": {}, "hn2": {"web1": RUNNING}}
     assert fabric.prober.made == ("10.2.0.10", 0.05)
-    assert fabric.prober.done == ["start", "wait 5", "wait 5", "stop"]
+    # Before the machines are looked at, and after.
+    assert fabric.prober.done == ["start", "wait 5", "wait 5", "wait 5", "stop"]
     assert [call.timeout for call in fabric.commands.calls if _xen_host.SEND in call.argv[-1]] == [600]
 
 
