@@ -63,11 +63,13 @@ unit: setup
 test: check ## All of `check`, then the `default` scenario on the lab's machines
 	$(BIN)/molecule test --no-command-borders --scenario-name default
 
-bench: setup ## Measure rendering for 10 to 10 000 nodes, and on the lab's machines (made if need be) migrations
+bench: setup ## Measure rendering for 10 to 10 000 nodes; on the lab's machines (made if need be) migrations, volumes and boots
 	$(BIN)/python tests/bench/boot_tree.py
 	$(BIN)/python tests/bench/validate.py
 	$(PLAYBOOK) $(LAB) playbooks/lab.yml playbooks/site.yml playbooks/demo.yml
 	$(PLAYBOOK) $(LAB) tests/bench/migration.yml
+	$(PLAYBOOK) $(LAB) tests/bench/fio.yml
+	$(PLAYBOOK) $(LAB) tests/bench/boot.yml
 
 test-all: check ## Every scenario
 	$(BIN)/molecule test --no-command-borders --all

@@ -14,7 +14,6 @@ from pathlib import Path
 
 # In the order in which they appear. What a machine never shows is left out.
 MARKS = {
-    "loader": re.compile(rb"bareroot: \S+ boots http"),
     "xen": re.compile(rb"Xen version \d"),
     "kernel": re.compile(rb"Linux version \d"),
     "root": re.compile(rb"bareroot: root mounted"),
@@ -42,8 +41,10 @@ def main() -> None:
     since = console.stat().st_size if console.exists() else 0
     began = time.monotonic()
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
-        print(json.dumps(watch(console, since, began)))
-        process.terminate()
+        try:
+            print(json.dumps(watch(console, since, began)))
+        finally:
+            process.terminate()
 
 
 if __name__ == "__main__":
