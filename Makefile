@@ -56,7 +56,9 @@ lint: setup
 	$(BIN)/ansible-lint --offline --strict
 	$(BIN)/shellcheck $$(tests/shell_files)
 
+unit: export PATH := $(PATH):/usr/sbin
 unit: setup
+	@type mkfs.vfat mcopy >/dev/null 2>&1 || { apt-get update -q && apt-get install -y -q dosfstools mtools; }
 	$(BIN)/pytest tests/unit
 	tests/artifact
 

@@ -211,7 +211,8 @@ class Migration:
         node = self._settle(reason)
         if node != self.target:
             raise BrokenError(f"{self.name} was not migrated to {self.target} and runs on {node}. {reason}", node)
-        self.prober.wait_answer(ANSWER_TIMEOUT)
+        if reason:
+            self.prober.wait_answer(ANSWER_TIMEOUT)
         try:
             probes = self.prober.stop()
         except OSError as error:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 def parts(boots: list[dict[str, float]]) -> str:
     """Describe when each mark was reached, by medians."""
-    marks = [mark for mark in boots[0] if all(mark in boot for boot in boots)]
-    return ", ".join(f"{mark} {statistics.median(boot[mark] for boot in boots):.1f} s" for mark in marks)
+    medians = {mark: statistics.median(boot[mark] for boot in boots) for mark in boots[0]}
+    return ", ".join(f"{mark} {medians[mark]:.1f} s" for mark in sorted(medians, key=medians.get))
 
 
 def main() -> None:

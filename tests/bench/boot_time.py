@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-# In the order in which they appear. What a machine never shows is left out.
+# Every machine shows all of them.
 MARKS = {
     "xen": re.compile(rb"Xen version \d"),
     "kernel": re.compile(rb"Linux version \d"),
@@ -23,13 +23,13 @@ TIMEOUT = 600
 PAUSE = 0.1
 
 
-def watch(console: Path, since: int, began: float) -> dict[str, float]:
-    """Return when each mark appeared after `since` bytes of the console, until the machine is ready. Raises TimeoutError."""
+def watch(console: Path, since: int, starter: subprocess.Popen[bytes], began: float) -> dict[str, float]:
+    """Return when each mark appeared after `since` bytes of the console, until the machine is ready. Raises RuntimeError."""
     seen: dict[str, float] = {}
     while "ready" not in seen:
         now = time.monotonic() - began
-        if now > TIMEOUT:
-            raise TimeoutError(f"not ready after {TIMEOUT} s; {seen}; see {console}")
+        if now > TIMEOUT or starter.poll():
+            raise RuntimeError(f"not ready after {now:.0f} s; {seen}; the command ended with {starter.poll()}; see {console}")
         text = console.read_bytes()[since:] if console.exists() else b""
         seen.update({mark: round(now, 1) for mark, pattern in MARKS.items() if mark not in seen and pattern.search(text)})
         time.sleep(PAUSE)
@@ -42,7 +42,7 @@ def main() -> None:
     began = time.monotonic()
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         try:
-            print(json.dumps(watch(console, since, began)))
+            print(json.dumps(watch(console, since, process, began)))
         finally:
             process.terminate()
 

@@ -71,6 +71,11 @@ def test_personality_is_applied(hardware_nodes, addresses):
     assert len({host.check_output("cat /etc/machine-id") for host in hardware_nodes.values()}) == len(hardware_nodes)
 
 
+def test_one_boots_by_bios_and_one_by_uefi(hardware_nodes):
+    firmware = {name: host.file("/sys/firmware/efi").exists for name, host in hardware_nodes.items()}
+    assert firmware == {"hn1": False, "hn2": True}
+
+
 def test_networks_are_separate(hardware_node):
     links = hardware_node.check_output("ip -brief -4 address")
     assert "10.77.0." in links

@@ -578,10 +578,9 @@ def really_run(args, **_options):
     return found.returncode, found.stdout, found.stderr
 
 
-@pytest.mark.skipif(
-    not (shutil.which("mkfs.vfat") and shutil.which("mcopy")), reason="mkfs.vfat (dosfstools) or mcopy (mtools) is not installed here"
-)
 def test_a_seed_that_was_really_written_is_found_and_no_other_is(tmp_path):
+    for program, package in (("mkfs.vfat", "dosfstools"), ("mcopy", "mtools")):
+        assert shutil.which(program), f"{program} is missing: install {package}, as `make unit` does"
     runner = Runner(SimpleNamespace(run_command=really_run))
     device = tmp_path / "device"
     device.touch()
