@@ -25,7 +25,9 @@ options:
     elements: dict
     required: true
   found:
-    description: What M(bareroot.cloud.instance_info) returned.
+    description:
+      - What M(bareroot.cloud.instance_info) returned.
+      - If it failed, all instances are in an unknown state, and a last line says why.
     type: dict
     required: true
 """
@@ -48,6 +50,8 @@ COLUMNS = ("instance", "state", "node", "memory", "volumes", "reach it by")
 
 def instance_table(instances: list[dict[str, Any]], found: dict[str, Any]) -> list[str]:
     """Return the table's lines."""
+    if "instances" not in found:
+        return [*table([COLUMNS, *((instance["name"], "unknown", "", "", "", "") for instance in instances)]), found.get("msg", "")]
     wanted = {instance["name"]: instance for instance in instances}
     running: dict[str, list[dict[str, Any]]] = {}
     for instance in found["instances"]:

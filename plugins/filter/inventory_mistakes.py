@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -23,7 +24,7 @@ author:
   - The bareroot maintainers (@bareroot)
 description:
   - Checks all variables that carry the prefix of one of this collection's roles against the roles' argument specs, and what no
-    single variable shows, such as one MAC on two machines.
+    single variable shows, such as one MAC on two machines, or an instance that no C(hardware_node_memory) has room for.
 options:
   _input:
     description: The variable C(hostvars).
@@ -49,6 +50,9 @@ _value:
 """
 
 ROLES = Path(__file__).parents[2] / "roles"
+# What of an argument spec a single value is checked against.
+KEPT = ("type", "elements", "choices", "options")
+EXAMPLE = re.compile(r"(?:for example|such as) V\(([^()]*)\)")
 
 
 def options_of_roles() -> dict[str, dict[str, Any]]:
@@ -61,19 +65,42 @@ def options_of_roles() -> dict[str, dict[str, Any]]:
     return options
 
 
+def right(spec: dict[str, Any]) -> str:
+    """Return what a mistake ends with: the example of an option's description, or where the option is described."""
+    description = spec.get("description", "")
+    example = EXAMPLE.search(description if isinstance(description, str) else " ".join(description))
+    return f"write it as {example[1]}" if example else "docs/inventory-reference.md describes it"
+
+
 def problem_of(spec: dict[str, Any], name: str, value: Any) -> str:
-    """Return what ansible's own validation says of a value; an empty string when nothing is wrong."""
+    """Return what ansible's own validation says of a value, and what would be right; an empty string when nothing is wrong."""
+    wrong = _wrong({name: {key: spec[key] for key in KEPT if key in spec}}, name, value)
+    if not wrong:
+        return ""
+    if spec.get("no_log"):
+        wrong = f"is not of the type {spec.get('type', 'str')}"
+    # Of a choice ansible names all that is right.
+    return wrong if "must be one" in wrong else f"{wrong}; {right(spec)}"
+
+
+def _wrong(specs: dict[str, dict[str, Any]], name: str, value: Any) -> str:
     try:
-        result = ArgumentSpecValidator({name: {**spec, "required": False}}).validate({name: value})
+        result = ArgumentSpecValidator(specs).validate({name: value})
     except (AttributeError, OverflowError, TypeError):
         # It does not expect anything but a dictionary where there are suboptions.
-        return f"{value!r} is not of the type {spec.get('type', 'str')}"
+        return f"{value!r} is not of the type {specs[name].get('type', 'str')}"
     return "; ".join(result.error_messages)
 
 
 def _checks(options: dict[str, dict[str, Any]]) -> dict[str, Callable[[Any], str]]:
-    kept = ("type", "elements", "choices", "options")
-    return {name: partial(problem_of, {key: spec[key] for key in kept if key in spec}, name) for name, spec in options.items()}
+    return {name: partial(problem_of, spec, name) for name, spec in options.items()}
+
+
+def _unreadable(spec: dict[str, Any], error: Exception) -> str:
+    if spec.get("no_log"):
+        # What ansible says of a template may quote it.
+        return "cannot be read; define what it names, or give its vault's password, as with --ask-vault-pass"
+    return f"cannot be read: {' '.join(str(error).split())}; {right(spec)}"
 
 
 def plain(value: Any) -> Any:
@@ -91,6 +118,7 @@ def plain(value: Any) -> Any:
 def inventory_mistakes(hostvars: Mapping[str, Mapping[str, Any]], groups: Mapping[str, list[str]]) -> list[str]:
     """Return one line a mistake."""
     prefixes = tuple(f"{path.name}_" for path in ROLES.iterdir() if path.is_dir())
+    options = options_of_roles()
     hosts: dict[str, dict[str, Any]] = {}
     unreadable = []
     for name in groups["all"]:
@@ -102,9 +130,9 @@ def inventory_mistakes(hostvars: Mapping[str, Mapping[str, Any]], groups: Mappin
             try:
                 hosts[name][variable] = plain(variables[variable])
             except Exception as error:  # templates can fail in any way
-                unreadable.append(_mistakes.Mistake(name, variable, f"cannot be read: {error}"))
+                unreadable.append(_mistakes.Mistake(name, variable, _unreadable(options.get(variable, {}), error)))
     # What needs a value that cannot be read would be reported as missing.
-    found = [] if unreadable else _inventory.find(hosts, groups, _checks(options_of_roles()))
+    found = [] if unreadable else _inventory.find(hosts, groups, _checks(options))
     return _inventory.lines([*unreadable, *found])
 
 

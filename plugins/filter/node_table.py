@@ -19,12 +19,15 @@ author:
   - The bareroot maintainers (@bareroot)
 description:
   - Makes one line a machine of what C(playbooks/status.yml) read on it.
+  - A node is V(ready), V(booting), silent (V(no answer)), or V(new) while it has no address; V(strange) is one that answers otherwise than
+    a node does. A ConfigNode is V(up) or V(silent).
 options:
   _input:
     description:
-      - For each machine, by name, its address, and what it printed; an empty string where it did not answer.
+      - For each machine, by name, the role that the inventory gives it (V(config), V(storage) or V(hardware)), its address, and what it
+        printed. An empty string stands for no address yet, and for no answer.
       - The first line is the time in seconds since it booted; the second says how long its boot took, in seconds; the rest is its
-        C(/etc/bareroot/node.json).
+        C(/etc/bareroot/node.json). A ConfigNode prints the first line only.
     type: dict
     required: true
 """
@@ -32,7 +35,7 @@ options:
 EXAMPLES = r"""
 - name: Show a table
   ansible.builtin.debug:
-    msg: "{{ {'hn1': {'address': '10.0.0.21', 'said': read.stdout}} | bareroot.cloud.node_table }}"
+    msg: "{{ {'hn1': {'role': 'hardware', 'address': '10.0.0.21', 'said': read.stdout}} | bareroot.cloud.node_table }}"
 """
 
 RETURN = r"""
@@ -44,21 +47,35 @@ _value:
 
 COLUMNS = ("node", "role", "state", "address", "image", "root", "up", "boot")
 SHOWN_DIGITS = 8
+# A ConfigNode boots from its own disk.
+NONE = "-"
 
 
 def node_table(machines: Mapping[str, Mapping[str, str]]) -> list[str]:
     """Return the table's lines."""
-    return table([COLUMNS, *(_row(name, machine["address"], machine["said"]) for name, machine in machines.items())])
+    return table([COLUMNS, *(_row(name, **machine) for name, machine in machines.items())])
 
 
-def _row(name: str, address: str, said: str) -> tuple[str, ...]:
+def _row(name: str, role: str, address: str, said: str) -> tuple[str, ...]:
+    if role == "config":
+        return _config_row(name, role, address, said)
     if not said:
-        return (name, "", "no answer", address, "", "", "", "")
-    uptime, boot, facts_text = said.split("\n", 2)
-    facts = json.loads(facts_text)
-    state = "ready" if boot else "booting"
-    took = f"{float(boot):.0f} s" if boot else ""
-    return (name, facts["role"], state, address, _short(facts["image"]), facts["root"], _duration(float(uptime)), took)
+        return (name, role, "no answer" if address else "new", address, "", "", "", "")
+    try:
+        uptime, boot, facts_text = said.split("\n", 2)
+        facts = json.loads(facts_text)
+        state = "ready" if boot else "booting"
+        took = f"{float(boot):.0f} s" if boot else ""
+        return (name, facts["role"], state, address, _short(facts["image"]), facts["root"], _duration(float(uptime)), took)
+    except (ValueError, KeyError, TypeError):
+        return (name, role, "strange", address, "", "", "", "")
+
+
+def _config_row(name: str, role: str, address: str, said: str) -> tuple[str, ...]:
+    try:
+        return (name, role, "up", address, NONE, NONE, _duration(float(said)), NONE)
+    except ValueError:
+        return (name, role, "silent", address, NONE, NONE, "", NONE)
 
 
 def _short(image: str) -> str:

@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from ipaddress import IPv4Network
 from typing import Any
 
-from . import _addresses, _boot_files, _inventory_instances, _names
+from . import _addresses, _inventory_bmc, _inventory_instances, _inventory_memory, _names
 from ._mistakes import Mistake, attempt
 from ._storage_layout import MOST_DISKS
 
@@ -17,6 +18,24 @@ BOOTED_GROUPS = NODE_GROUPS[1:]
 HOST_GROUPS = (*NODE_GROUPS, "instances")
 # What machines of a group boot.
 IMAGE_KINDS = {"storage_nodes": "storage", "hardware_nodes": "xen"}
+# Groups that every host may be in, by Ansible itself.
+ANSIBLE_GROUPS = ("all", "ungrouped")
+CARDS = ("node_mac", "node_storage_mac", "node_instance_mac")
+# What only one machine can have: who sets it means a machine of bareroot's. All other variables may be set for the group `all`, and
+# then any host has them, one that is none of our business too.
+PER_MACHINE = (*CARDS, "node_address", "node_bmc_address", "storage_node_disks", "instance_mac", "instance_address")
+# {variable: what its value must look like, and what is wrong otherwise}. They end up in lines of other programs' configuration. A
+# proxy's URL may hold a password, so that no value is shown.
+TEXTS = {
+    "config_node_log_size": (
+        re.compile(r"[1-9][0-9]*(?:\.[0-9]+)?[KMGTPE]"),
+        "is no size; write a number and K, M, G or T, such as 2G",
+    ),
+    "node_image_apt_proxy": (
+        re.compile(r"(?:http://(?:[\w.~%:+-]+@)?(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?/?)?", re.ASCII),
+        "is no http URL of one line; write one such as http://cache.example:3142",
+    ),
+}
 # How many hosts that share a mistake are named.
 MOST_NAMED = 3
 # {variable: what is wrong with this value, or an empty string}
@@ -47,16 +66,19 @@ def find(hosts: Mapping[str, Mapping[str, Any]], groups: Mapping[str, list[str]]
     machines = list(dict.fromkeys([*groups.get("config_nodes", []), *booted]))
     return [
         *_groups(groups),
+        *_strays(hosts, groups),
         *(mistake for name in machines for mistake in _name(name)),
         *(mistake for name, variables in hosts.items() for mistake in _variables(name, variables, checks)),
-        *_macs(booted, hosts),
+        *(mistake for name, variables in hosts.items() for mistake in _texts(name, variables)),
+        *_macs(machines, set(booted), hosts),
+        *_inventory_bmc.find(machines, hosts),
         *_networks(machines, hosts, groups),
         *_roots(hosts, groups),
         *(mistake for name in booted for mistake in _keys(name, hosts[name])),
         *(mistake for name in groups.get("storage_nodes", []) for mistake in _disks(name, hosts[name])),
-        *(mistake for name in groups.get("hardware_nodes", []) for mistake in _memory(name, hosts[name])),
         *(mistake for group, kind in IMAGE_KINDS.items() for name in groups.get(group, []) for mistake in _pin(name, hosts[name], kind)),
         *_inventory_instances.find(hosts, groups, _own_networks(hosts, groups)),
+        *_inventory_memory.find(hosts, groups),
     ]
 
 
@@ -78,6 +100,25 @@ def _groups(groups: Mapping[str, list[str]]) -> Iterator[Mistake]:
             owners.setdefault(name, group)
 
 
+def _strays(hosts: Mapping[str, Mapping[str, Any]], groups: Mapping[str, list[str]]) -> Iterator[Mistake]:
+    """Report machines in none of our groups, such as those of a group whose name is mistyped."""
+    ours = {name for group in HOST_GROUPS for name in groups.get(group, [])}
+    strays = {name: variable for name, variables in hosts.items() if name not in ours and (variable := _means_a_machine(variables))}
+    theirs: dict[str, list[str]] = {name: [] for name in strays}
+    for group, names in groups.items():
+        for name in names if group not in ANSIBLE_GROUPS else ():
+            if name in theirs:
+                theirs[name].append(group)
+    right = f"put it into {', '.join(HOST_GROUPS[:-1])} or {HOST_GROUPS[-1]}"
+    for name, variable in strays.items():
+        where = f"only in {', '.join(theirs[name])}" if theirs[name] else "in no group"
+        yield Mistake(name, "groups", f"is {where}, but has {variable}, so it is a machine of bareroot's; {right}")
+
+
+def _means_a_machine(variables: Mapping[str, Any]) -> str:
+    return next((variable for variable in PER_MACHINE if variables.get(variable) not in (None, "", [])), "")
+
+
 def _name(name: str) -> Iterator[Mistake]:
     if not _names.matches(_names.HOST, name) or name in _names.RESERVED_HOSTS:
         yield Mistake(name, "host name", f"{name!r} cannot be used; use lower-case letters, digits and inner hyphens, such as hn1")
@@ -96,19 +137,27 @@ def _variables(name: str, variables: Mapping[str, Any], checks: Checks) -> Itera
             yield Mistake(name, variable, problem)
 
 
+def _texts(name: str, variables: Mapping[str, Any]) -> Iterator[Mistake]:
+    for variable, (pattern, problem) in TEXTS.items():
+        value = variables.get(variable)
+        if value is not None and not _names.matches(pattern, value):
+            yield Mistake(name, variable, problem)
+
+
 def _similar(variable: str, checks: Checks) -> str:
     parts = set(variable.split("_"))
     best = max(checks, key=lambda known: len(parts & set(known.split("_"))), default="")
     return f"; did you mean {best}" if len(parts & set(best.split("_"))) > 1 else ""
 
 
-def _macs(booted: list[str], hosts: Mapping[str, Mapping[str, Any]]) -> Iterator[Mistake]:
+def _macs(machines: list[str], booted: set[str], hosts: Mapping[str, Mapping[str, Any]]) -> Iterator[Mistake]:
+    """Report MACs that are missing, none, or of two. booted: which machines must have one to boot from."""
     owners: dict[str, str] = {}
-    for name in booted:
-        for variable in ("node_mac", "node_storage_mac", "node_instance_mac"):
+    for name in machines:
+        for variable in CARDS:
             value = hosts[name].get(variable)
             if not value:
-                if variable == "node_mac":
+                if variable == "node_mac" and name in booted:
                     yield Mistake(name, variable, "is missing; write it as '52:54:00:12:34:56'")
                 continue
             mac = _names.normal_mac(str(value))
@@ -199,14 +248,6 @@ def _disks(name: str, variables: Mapping[str, Any]) -> Iterator[Mistake]:
             name,
             "storage_node_disks",
             "names no disks, or more than two; write [/dev/disk/by-id/ata-A, /dev/disk/by-id/ata-B]",
-        )
-
-
-def _memory(name: str, variables: Mapping[str, Any]) -> Iterator[Mistake]:
-    memory = variables.get("hardware_node_dom0_memory")
-    if isinstance(memory, int) and memory < _boot_files.LEAST_DOM0_MEMORY:
-        yield Mistake(
-            name, "hardware_node_dom0_memory", f"{memory} MiB is too little for dom0; give it {_boot_files.LEAST_DOM0_MEMORY} or more"
         )
 
 

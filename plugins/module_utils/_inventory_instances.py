@@ -61,12 +61,12 @@ def _name(name: str) -> Iterator[Mistake]:
 
 def _numbers(name: str, variables: Variables) -> Iterator[Mistake]:
     for variable, least, unit in (("instance_memory", _xen_host.LEAST_MEMORY, " MiB"), ("instance_vcpus", 1, "")):
-        value = _number(variables.get(variable))
+        value = number(variables.get(variable))
         if value is not None and value < least:
             yield Mistake(name, variable, f"{value}{unit} is too little; give it {least}{unit} or more")
 
 
-def _number(value: Any) -> int | None:
+def number(value: Any) -> int | None:
     """Return the number that modules take a value for, such as "512" of the command line; None where they refuse it."""
     try:
         return None if value is None else check_type_int(value)

@@ -33,6 +33,9 @@ All variables that an inventory may set.
 | `hardware_nodes` | machines without disks that boot from the network and run instances on Xen |
 | `instances` | guests that run on the HardwareNodes, on volumes of the StorageNodes |
 
+A host that is in none of them is left alone. If it has a variable that only one machine can have, such as `node_mac`, `storage_node_disks`
+or `instance_address`, `playbooks/validate.yml` takes its group for mistyped.
+
 Use lower-case letters, digits and inner hyphens for host names, a letter first: `hn1`.
 
 ## Where to put variables
@@ -41,10 +44,8 @@ Use lower-case letters, digits and inner hyphens for host names, a letter first:
 - What one node type shares: `group_vars/storage_nodes.yml`, `group_vars/hardware_nodes.yml`.
 - What one machine has alone, such as its MAC: at the host in `hosts.yml`, or in `host_vars/`.
 
-Variables marked "Read on ConfigNodes" have one value for all nodes: put them into `group_vars/all.yml`.
-
-Only `node_mac` is required of a node; an instance needs `instance_authorized_keys`.
-A StorageNode also names its data disks (`storage_node_disks`).
+Two variables are required of a node: `node_mac`, and `node_authorized_keys`, which is set once for all in `group_vars/all.yml`.
+A StorageNode also names its data disks (`storage_node_disks`). An instance needs `instance_authorized_keys`.
 A ConfigNode needs `node_address` and `config_node_boot_network`. Everything else has a default or may be left out.
 """
 

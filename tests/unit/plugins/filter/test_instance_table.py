@@ -135,6 +135,13 @@ def test_without_instances_there_are_the_columns_names():
     assert instance_table([], found()) == ["instance  state  node  memory  volumes  reach it by"]
 
 
+@pytest.mark.parametrize("seen", [{"failed": True, "msg": ROUTE}, {"unreachable": True, "msg": ROUTE}], ids=["failed", "unreachable"])
+def test_where_nobody_could_be_asked_nothing_is_known_and_the_last_line_says_why(seen):
+    *lines, why = instance_table(wanted(web1="10.2.0.10/24", web2=""), seen)
+    assert [line.split() for line in lines[1:]] == [["web1", "unknown"], ["web2", "unknown"]]
+    assert why == ROUTE
+
+
 def test_a_table_looks_the_same_in_ansibles_output():
     seen = found(("web1", "hn1", "-b----"), ("old", "hn1", "-b----"), silent=["hn2", "hn3"])
     lines = instance_table(wanted(web1="10.2.0.10/24", web2="10.2.0.11/24"), seen)

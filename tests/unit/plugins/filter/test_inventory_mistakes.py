@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from plugins.filter import inventory_mistakes as filter_file
 from plugins.filter.boot_nodes import boot_nodes
-from plugins.module_utils import _addresses, _boot_tree, _names
+from plugins.module_utils import _addresses, _boot_tree, _inventory, _names
 
 inventory_mistakes = filter_file.FilterModule().filters()["inventory_mistakes"]
 
@@ -95,7 +95,7 @@ def test_a_variable_without_a_value_is_as_good_as_none(variable):
         ("lab_networks", {"boot": "10.77.0.0/24"}, ["missing", "bmc"]),
         ("node_image_pin", "xen", ["'xen' is no xen image's name", "xen-0123456789abcdef"]),
         ("node_mac", 5254, ["5254 is no MAC", "'52:54:00:12:34:56', in quotes"]),
-        ("hardware_node_memory", 1024, ["is no variable of bareroot; did you mean hardware_node_dom0_memory"]),
+        ("hardware_node_dom0_mem", 1024, ["is no variable of bareroot; did you mean hardware_node_dom0_memory"]),
         ("lab_colour", "red", ["is no variable of bareroot; docs/inventory-reference.md lists them all"]),
     ],
     ids=["choice", "int", "int-list", "bool", "list", "list-choice", "dict-key", "dict", "dict-lacks", "pin", "mac", "typo", "unknown"],
@@ -141,8 +141,8 @@ def test_a_value_that_cannot_be_read_is_reported_and_nothing_else(variable, valu
 
 def test_all_values_that_cannot_be_read_are_reported_and_shared():
     assert mistakes({"cn1": {"config_node_log_size": UNDEFINED}, **{name: {"node_mac": UNDEFINED} for name in HARDWARE}}) == [
-        "cn1: config_node_log_size: cannot be read: 'nowhere' is undefined",
-        "hn1, hn2, hn3 and 2 more: node_mac: cannot be read: 'nowhere' is undefined",
+        "cn1: config_node_log_size: cannot be read: 'nowhere' is undefined; write it as 4G",
+        "hn1, hn2, hn3 and 2 more: node_mac: cannot be read: 'nowhere' is undefined; write it as \"52:54:00:12:34:56\"",
     ]
 
 
@@ -168,6 +168,10 @@ def test_the_variables_of_all_roles_are_known():
         "node_image_pin",
         "storage_node_disks",
     } <= OPTIONS.keys()
+
+
+def test_what_is_looked_for_by_name_is_a_variable_of_a_role():
+    assert {*_inventory.PER_MACHINE, *_inventory.TEXTS} <= OPTIONS.keys()
 
 
 NASTY = st.sampled_from(
@@ -307,3 +311,47 @@ def test_mistakes_of_instances_and_nodes_come_together():
 def test_a_value_of_an_instance_that_cannot_be_read_is_reported_and_nothing_else():
     (line,) = with_instances({"hn1": {"node_mac": "x"}}, web1={**WEB, "instance_memory": 1, "instance_mac": UNDEFINED})
     assert line.startswith("web1: instance_mac: cannot be read: ")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "end"),
+    [
+        ("hardware_node_dom0_memory", "lots", "; write it as 2048"),
+        ("node_authorized_keys", {"admin": "x"}, '; write it as ["ssh-ed25519 AAAA... admin"]'),
+        ("node_image_mirror", "x", 'debian-security"}'),
+        ("lab_networks", 5, "; write it as {boot: 10.77.0.0/24, bmc: 10.76.0.0/24}"),
+        ("storage_node_wipe_disks", "perhaps", "; docs/inventory-reference.md describes it"),
+        ("config_node_storage_mtu", "jumbo", "; docs/inventory-reference.md describes it"),
+        ("hardware_node_root", "disk", "must be one of: aoe, nfs, ram, got: disk"),
+        ("storage_node_images_size", UNDEFINED, "cannot be read: 'nowhere' is undefined; write it as 16G"),
+        ("storage_node_wipe_disks", UNDEFINED, "'nowhere' is undefined; docs/inventory-reference.md describes it"),
+        ("node_unknown", ValueError("a\n  b"), "cannot be read: a b; docs/inventory-reference.md describes it"),
+    ],
+    ids=["int", "list", "dict", "no-dict", "bool", "no-example", "choice", "undefined", "undefined-bool", "undefined-unknown"],
+)
+def test_what_ansible_says_ends_with_what_is_right(variable, value, end):
+    (line,) = mistakes({"hn1": {variable: value}})
+    assert line.endswith(end)
+
+
+@pytest.mark.parametrize("variable", sorted(OPTIONS))
+def test_every_variable_says_what_is_right(variable):
+    assert filter_file.right(OPTIONS[variable]).startswith(("write it as ", "docs/inventory-reference.md"))
+
+
+def test_what_cannot_be_read_of_a_password_is_not_shown():
+    (line,) = mistakes({"hn1": {"node_bmc_password": ValueError("template error in 'hunter2{{'")}})
+    assert line.startswith("hn1: node_bmc_password: cannot be read; ")
+    assert line.endswith("--ask-vault-pass")
+
+
+def test_the_type_of_a_secret_is_named_and_not_the_secret():
+    spec = {"type": "int", "no_log": True, "description": "A number, for example V(5)."}
+    assert filter_file.problem_of(spec, "pin", "hunter2") == "is not of the type int; write it as 5"
+
+
+@pytest.mark.parametrize("name", ["sample", "lab"])
+def test_a_mistyped_group_of_theirs_is_found(name):
+    hostvars, groups = read(name)
+    groups["hardware_node"] = groups.pop("hardware_nodes")
+    assert [line for line in inventory_mistakes(hostvars, groups) if line.startswith("hn1, hn2: groups: is only in hardware_node, ")]

@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
+
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
-from plugins.module_utils import _inventory
+from plugins.module_utils import _inventory, _inventory_bmc, _inventory_memory
 from plugins.module_utils._inventory import Mistake
 
 GONE = object()
@@ -17,7 +22,11 @@ SETTINGS = {
 CARDS = ["node_mac", "node_storage_mac", "node_instance_mac"]
 GROUPS = {"config_nodes": ["cn1"], "storage_nodes": ["sn1"], "hardware_nodes": ["hn1", "hn2"]}
 RESERVED = ["confignode", "ignore", "infinite", "localhost"]
-KNOWN = [*SETTINGS, *CARDS, "node_address", "node_image_pin", "storage_node_disks", "hardware_node_root", "hardware_node_dom0_memory"]
+BMC = ["node_bmc_address", "node_bmc_user", "node_bmc_password"]
+HARDWARE_NODE = ["hardware_node_root", "hardware_node_dom0_memory", "hardware_node_memory"]
+TEXTS = ["config_node_log_size", "node_image_apt_proxy"]
+INSTANCE = ["instance_authorized_keys", "instance_memory", "instance_address", "instance_mac", "instance_state"]
+KNOWN = [*SETTINGS, *CARDS, *BMC, *HARDWARE_NODE, *TEXTS, *INSTANCE, "node_address", "node_image_pin", "storage_node_disks"]
 CHECKS = {
     **dict.fromkeys(KNOWN, lambda _value: ""),
     "lab_memory": lambda value: "" if isinstance(value, int) else "give a number, such as 1024",
@@ -40,6 +49,8 @@ def find(changes=None, groups=None):
         changed = {**hosts.get(host, hosts["hn1"]), **variables}
         hosts[host] = {variable: value for variable, value in changed.items() if value is not GONE}
     merged = {**GROUPS, **(groups or {})}
+    in_groups = {name for names in merged.values() if names is not GONE for name in names}
+    hosts = {host: variables for host, variables in hosts.items() if host in in_groups or host in (changes or {})}
     return _inventory.find(hosts, {group: names for group, names in merged.items() if names is not GONE}, CHECKS)
 
 
@@ -256,7 +267,7 @@ def test_a_pin_that_names_no_image_is_a_mistake(host, pin):
 @pytest.mark.parametrize(
     ("variable", "hint"),
     [
-        pytest.param("hardware_node_memory", "; did you mean hardware_node_dom0_memory; ", id="word-left-out"),
+        pytest.param("hardware_node_dom0_mem", "; did you mean hardware_node_dom0_memory; ", id="word-left-out"),
         pytest.param("node_boot_network", "; did you mean config_node_boot_network; ", id="prefix-left-out"),
         pytest.param("storage_node_mac", "; did you mean node_storage_mac; ", id="words-swapped"),
         pytest.param("lab_colour", "; ", id="nothing-like-it"),
@@ -364,3 +375,273 @@ def test_two_keys_in_one_are_a_mistake(keys):
 
 def test_keys_that_are_empty_are_no_keys():
     check(find({"hn1": {"node_authorized_keys": [" "]}}), "hn1", "node_authorized_keys", "nobody could log in", "ssh-ed25519")
+
+
+WHERE = "put it into config_nodes, storage_nodes, hardware_nodes or instances"
+OF_A_MACHINE = {
+    **cards(31),
+    "node_address": "10.0.0.31",
+    "node_bmc_address": "10.3.0.31",
+    "storage_node_disks": ["/dev/disk/by-id/ata-A"],
+    "instance_mac": "00:16:3e:00:00:31",
+    "instance_address": "10.2.0.31/24",
+}
+
+
+def alone(**variables):
+    """Return the changes that make hn3 a host with these variables and no others."""
+    return {"hn3": {**dict.fromkeys([*SETTINGS, *CARDS], GONE), **variables}}
+
+
+@pytest.mark.parametrize("variable", OF_A_MACHINE)
+@pytest.mark.parametrize(
+    ("groups", "where"),
+    [
+        ({"hardware_node": ["hn3"]}, "only in hardware_node"),
+        ({"all": ["cn1", "hn3"], "ungrouped": ["hn3"]}, "in no group"),
+        ({"rack1": ["hn1", "hn3"], "all": ["hn3"], "instance": ["hn3"]}, "only in rack1, instance"),
+    ],
+    ids=["typo", "none", "several"],
+)
+def test_a_machine_in_none_of_our_groups_is_a_mistake(variable, groups, where):
+    found = find(alone(**{variable: OF_A_MACHINE[variable]}), groups)
+    check(found, "hn3", "groups", f"is {where}, but has {variable}", WHERE)
+
+
+def test_machines_of_one_mistyped_group_share_a_line():
+    hosts = {**alone(node_mac="x"), "hn4": {"node_mac": "y"}}
+    assert _inventory.lines(find(hosts, {"hardware_node": ["hn3", "hn4"]})) == [
+        f"hn3, hn4: groups: is only in hardware_node, but has node_mac, so it is a machine of bareroot's; {WHERE}"
+    ]
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [{}, SETTINGS, {"node_bmc_user": "admin", "instance_memory": 256}, {"node_mac": None, "storage_node_disks": [], "node_address": ""}],
+    ids=["none", "of-all", "of-all-too", "set-to-nothing"],
+)
+def test_other_hosts_are_none_of_our_business(variables):
+    assert find(alone(**variables), {"builders": ["hn3"]}) == []
+
+
+def bmc(address, **variables):
+    return {"node_bmc_address": address, "node_bmc_user": "admin", "node_bmc_password": "secret", **variables}
+
+
+@pytest.mark.parametrize("address", ["10.3.0.21", "bmc-hn1", "BMC1.example.org", "1.bmc", "a" * 63, "x"])
+@pytest.mark.parametrize("host", ["cn1", "sn1", "hn1"])
+def test_a_bmc_has_an_address_or_a_name(host, address):
+    assert find({host: bmc(address)}) == []
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *["10.3.0.256", "10.3.0", "10.3.0.021", "21", "10.3.0.21/24", "10.3.0.21:623", "::1", "10.3.0.21\n", " 10.3.0.21"],
+        *[
+            "a;reboot",
+            "$(reboot)",
+            "`reboot`",
+            "a b",
+            "a'b",
+            "-H",
+            "a-",
+            "a..b",
+            "a.",
+            ".a",
+            "a_b",
+            "é",
+            "{{ x }}",
+            "a" * 64,
+            "a." * 127 + "a",
+        ],
+        *[10, True, ["10.3.0.21"]],
+    ],
+)
+@pytest.mark.parametrize("host", ["cn1", "hn1"])
+def test_what_is_no_address_of_a_bmc_is_a_mistake(host, address):
+    found = find({host: bmc(address)})
+    assert [(mistake.host, mistake.variable) for mistake in found] == [(host, "node_bmc_address")]
+    assert found[0].problem == f"{address!r} is no IPv4 address or host name; write one such as 10.3.0.21"
+
+
+@given(st.text() | st.from_regex(_inventory_bmc.HOST) | st.from_regex(r"[ -~]{1,9}", fullmatch=True))
+def test_a_shell_takes_an_address_of_a_bmc_for_one_word(text):
+    if _inventory_bmc.is_address(text):
+        assert shlex.quote(text) == text
+        assert not text.startswith("-")
+
+
+@pytest.mark.parametrize("theirs", ["bmc1", "BMC1"])
+@pytest.mark.parametrize(("owner", "host"), [("cn1", "sn1"), ("cn1", "hn2"), ("sn1", "hn1"), ("hn1", "hn2")])
+def test_two_machines_with_one_bmc_are_a_mistake(owner, host, theirs):
+    found = find({owner: bmc(theirs), host: bmc("bmc1")})
+    check(found, host, "node_bmc_address", f"bmc1 belongs to {owner} already", "a BMC of its own")
+
+
+@pytest.mark.parametrize("value", [GONE, None, ""], ids=["not-set", "null", "empty"])
+@pytest.mark.parametrize(("variable", "right"), [("node_bmc_user", "such as admin"), ("node_bmc_password", "in an Ansible vault")])
+def test_a_bmc_needs_a_user_and_a_password(variable, right, value):
+    check(find({"hn1": bmc("10.3.0.21", **{variable: value})}), "hn1", variable, "is missing, and node_bmc_address needs it", right)
+
+
+@pytest.mark.parametrize("address", [GONE, None, ""], ids=["not-set", "null", "empty"])
+def test_without_a_bmc_no_user_and_no_password_are_needed(address):
+    assert find({"hn1": bmc(address)}) == []
+    assert find({"hn1": bmc(address, node_bmc_user=None, node_bmc_password=None)}) == []
+
+
+def test_a_password_is_never_shown():
+    found = find({"hn1": bmc("a b"), "hn2": bmc("x", node_bmc_user=""), "sn1": bmc("x")})
+    assert len(found) == 3
+    assert not [mistake for mistake in found if "secret" in mistake.problem]
+
+
+@pytest.mark.parametrize("mine", CARDS)
+@pytest.mark.parametrize("theirs", CARDS)
+def test_a_config_nodes_cards_are_its_own_too(mine, theirs):
+    found = find({"cn1": {theirs: cards(21)[mine]}})
+    check(found, "hn1", mine, f"{cards(21)[mine]} belongs to cn1 already", "each card has a MAC of its own")
+
+
+@pytest.mark.parametrize("card", CARDS)
+def test_a_config_nodes_mac_is_one(card):
+    check(find({"cn1": {card: "x"}}), "cn1", card, "'x' is no MAC", "'52:54:00:12:34:56'")
+    assert find({"cn1": cards(31)}) == []
+
+
+WEB = {"instance_authorized_keys": [KEY]}
+
+
+def with_memory(first, second, **instances):
+    """Return the mistakes. first, second: variables of hn1 and hn2. instances: {name: its memory, or its variables}."""
+    variables = {name: memory if isinstance(memory, dict) else {"instance_memory": memory} for name, memory in instances.items()}
+    hosts = {name: {**dict.fromkeys([*SETTINGS, *CARDS], GONE), **WEB, **more} for name, more in variables.items()}
+    return find({"hn1": first, "hn2": second, **hosts}, {"instances": list(instances)})
+
+
+def hardware(memory, dom0=GONE):
+    return {"hardware_node_memory": memory, "hardware_node_dom0_memory": dom0}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "memory"),
+    [
+        pytest.param(hardware(4096, 1024), hardware(2048, 1024), 3072, id="just-fits"),
+        pytest.param(hardware(2048), hardware("4096"), "3072", id="default-of-dom0-and-numbers-of-the-command-line"),
+        pytest.param(hardware(4096), hardware(GONE), 999999, id="one-is-not-known"),
+        pytest.param(hardware(4096), hardware(0), 999999, id="one-says-nothing"),
+        pytest.param(hardware(4096), hardware(None), 999999, id="one-is-null"),
+        pytest.param(hardware(4096), hardware(4096), {"instance_memory": 999999, "instance_state": "absent"}, id="absent"),
+        pytest.param(hardware(1536), hardware(1536), {}, id="default-of-instances"),
+        pytest.param(hardware(1025), hardware(1537), None, id="null-is-default"),
+    ],
+)
+def test_memory_that_fits(first, second, memory):
+    assert with_memory(first, second, web1=memory) == []
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "memory", "wrong", "right"),
+    [
+        (hardware(4096, 1024), hardware(2048, 512), 3073, "3073 MiB fit on no HardwareNode", "the largest has 3072 MiB"),
+        (hardware(2048), hardware("8192", "1024"), "7169", "7169 MiB fit on no HardwareNode", "the largest has 7168 MiB"),
+        (hardware(1535), hardware(1530), {}, "512 MiB fit on no HardwareNode", "the largest has 511 MiB"),
+    ],
+    ids=["one-more", "numbers-of-the-command-line", "default"],
+)
+def test_an_instance_that_fits_nowhere_is_a_mistake(first, second, memory, wrong, right):
+    check(with_memory(first, second, web1=64, web2=memory), "web2", "instance_memory", wrong, right)
+
+
+@pytest.mark.parametrize(("memory", "dom0"), [(1024, GONE), (1000, None), (2048, 2048), ("2048", "4096"), (-1, 512)])
+def test_dom0_leaves_some_memory(memory, dom0):
+    found = with_memory(hardware(memory, dom0), hardware(GONE), web1=512)
+    check(found, "hn1", "hardware_node_dom0_memory", f"MiB leave nothing of hardware_node_memory, {memory} MiB", "give dom0 less")
+
+
+def test_where_all_hardware_nodes_are_wrong_instances_are_not_looked_at():
+    assert {mistake.host for mistake in with_memory(hardware(1024), hardware(512), web1=512)} == {"hn1", "hn2"}
+
+
+def test_memory_that_is_not_set_is_what_the_roles_give():
+    for role, variable, default in [
+        ("hardware_node", "hardware_node_dom0_memory", _inventory_memory.DOM0_MEMORY),
+        ("instance", "instance_memory", _inventory_memory.INSTANCE_MEMORY),
+    ]:
+        path = Path(__file__).parents[4] / "roles" / role / "defaults" / "main.yml"
+        assert yaml.safe_load(path.read_text(encoding="utf-8"))[variable] == default
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        *[("config_node_log_size", size) for size in ("2G", "512M", "1.5G", "1T", "100K", None)],
+        *[("node_image_apt_proxy", url) for url in ("http://cache.example:3142", "http://10.0.0.1/", "http://a:b%20c@cache", "", None)],
+        ("node_image_apt_proxy", "http://[fd00::1]:3142"),
+    ],
+)
+def test_texts_that_other_programs_can_read(variable, value):
+    assert find({"cn1": {variable: value}}) == []
+
+
+@pytest.mark.parametrize(
+    ("variable", "values", "wrong", "right"),
+    [
+        ("config_node_log_size", ["", "2", 2, "G", "0G", "2 G", "2GB", "-2G", "much", "2G\n", "2G\nSeal=yes"], "is no size", "such as 2G"),
+        (
+            "node_image_apt_proxy",
+            [
+                "cache:3142",
+                "https://cache",
+                "http://",
+                "http://a b",
+                'http://a"',
+                "http://a\n",
+                'http://a";\nx "',
+                "http://a:x",
+                5,
+                ["http://a"],
+            ],
+            "is no http URL of one line",
+            "such as http://cache.example:3142",
+        ),
+    ],
+    ids=TEXTS,
+)
+@pytest.mark.parametrize("host", ["cn1", "hn1"])
+def test_texts_that_other_programs_would_misread_are_mistakes(host, variable, values, wrong, right):
+    for value in values:
+        check(find({host: {variable: value}}), host, variable, wrong, right)
+
+
+@given(st.sampled_from(TEXTS), st.text(), st.sampled_from(["", "2G", "http://a"]), st.text())
+def test_a_text_is_refused_unless_it_stays_where_it_is_put(variable, before, middle, after):
+    text = f"{before}{middle}{after}"
+    if not find({"cn1": {variable: text}}):
+        assert len(f"x{text}".splitlines()) == 1
+        assert not set(text) & set("\"'\\; \0")
+
+
+def test_many_machines_and_instances_take_as_long_as_their_number():
+    def steps(number):
+        hosts = {f"hn{index}": Counted(node_mac=f"52:54:00:00:{index >> 8:02x}:{index & 255:02x}") for index in range(number)}
+        hosts.update({f"web{index}": Counted(instance_memory=64) for index in range(number)})
+        hosts.update({f"stray{index}": Counted(node_mac="x") for index in range(number)})
+        names = list(hosts)
+        groups = {"hardware_nodes": names[:number], "instances": names[number : 2 * number], "other": names[2 * number :], "all": names}
+        Counted.reads = 0
+        _inventory.find(hosts, {"config_nodes": [], **groups}, CHECKS)
+        return Counted.reads
+
+    assert steps(400) == 4 * steps(100)
+
+
+class Counted(dict):
+    """Counts how often any host's variables are read."""
+
+    reads = 0
+
+    def get(self, key, default=None):
+        Counted.reads += 1
+        return super().get(key, default)
