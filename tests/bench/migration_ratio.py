@@ -1,4 +1,7 @@
-"""Prints medians and ratios of the figures that migration.yml noted. Usage: migration_ratio.py FILE"""
+"""Prints medians and ratios of the figures that migration.yml noted. Usage: migration_ratio.py FILE
+
+blackout_ms: how long the instance did not answer. duration_s: what xl took. task_s: the whole task, with checks before and after.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,11 @@ from pathlib import Path
 
 def main() -> None:
     turns = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    for figure, unit in (("blackout_ms", "ms"), ("duration_s", "s")):
-        values = {scripts: [turn[figure] for turn in turns if turn["scripts"] == scripts] for scripts in ("debian", "lean")}
-        medians = {scripts: statistics.median(found) for scripts, found in values.items()}
-        shown = ", ".join(f"{scripts} {medians[scripts]} {unit} {sorted(found)}" for scripts, found in values.items())
-        print(f"{figure}: {shown}; lean / debian = {medians['lean'] / medians['debian']:.2f}")
+    for figure in ("blackout_ms", "duration_s", "task_s"):
+        values = {how: sorted(turn[figure] for turn in turns if turn["how"] == how) for how in ("plain", "bareroot")}
+        medians = {how: statistics.median(found) for how, found in values.items()}
+        shown = ", ".join(f"{how} {medians[how]:.1f} {found}" for how, found in values.items())
+        print(f"{figure}: {shown}; bareroot / plain = {medians['bareroot'] / medians['plain']:.2f}")
 
 
 if __name__ == "__main__":
