@@ -20,6 +20,15 @@ def parse_network(text: str, what: str) -> IPv4Network:
     return network
 
 
+def is_ipv4(text: str) -> bool:
+    """Whether it is an IPv4 address, without a prefix length."""
+    try:
+        IPv4Address(text)
+    except ValueError:
+        return False
+    return True
+
+
 def parse_host(text: str, network: IPv4Network, what: str) -> IPv4Address:
     """Read the address of a host of the network: not the network's own, not broadcast."""
     try:

@@ -20,10 +20,9 @@ HOST_GROUPS = (*NODE_GROUPS, "instances")
 IMAGE_KINDS = {"storage_nodes": "storage", "hardware_nodes": "xen"}
 # Groups that every host may be in, by Ansible itself.
 ANSIBLE_GROUPS = ("all", "ungrouped")
-CARDS = ("node_mac", "node_storage_mac", "node_instance_mac")
 # What only one machine can have: who sets it means a machine of bareroot's. All other variables may be set for the group `all`, and
 # then any host has them, one that is none of our business too.
-PER_MACHINE = (*CARDS, "node_address", "node_bmc_address", "storage_node_disks", "instance_mac", "instance_address")
+PER_MACHINE = (*_inventory_instances.CARDS, "node_address", "node_bmc_address", "storage_node_disks", "instance_mac", "instance_address")
 # {variable: what its value must look like, and what is wrong otherwise}. They end up in lines of other programs' configuration. A
 # proxy's URL may hold a password, so that no value is shown.
 TEXTS = {
@@ -154,7 +153,7 @@ def _macs(machines: list[str], booted: set[str], hosts: Mapping[str, Mapping[str
     """Report MACs that are missing, none, or of two. booted: which machines must have one to boot from."""
     owners: dict[str, str] = {}
     for name in machines:
-        for variable in CARDS:
+        for variable in _inventory_instances.CARDS:
             value = hosts[name].get(variable)
             if not value:
                 if variable == "node_mac" and name in booted:

@@ -5,10 +5,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from ipaddress import IPv4Address
 from typing import Any
 
-from . import _names
+from . import _addresses, _names
 from ._mistakes import Mistake
 
 # Nothing in it means anything to a shell, and no program takes it for an option.
@@ -41,12 +40,4 @@ def is_address(value: object) -> bool:
     """Whether it is an IPv4 address or a host name."""
     if not _names.matches(HOST, value):
         return False
-    return not _names.matches(NUMBER_LAST, value) or _is_ipv4(str(value))
-
-
-def _is_ipv4(text: str) -> bool:
-    try:
-        IPv4Address(text)
-    except ValueError:
-        return False
-    return True
+    return not _names.matches(NUMBER_LAST, value) or _addresses.is_ipv4(str(value))

@@ -9,7 +9,7 @@ from typing import Any
 
 from ansible.module_utils.common.validation import check_type_int, check_type_list
 
-from . import _names, _volumes, _xen_host
+from . import _addresses, _names, _volumes, _xen_host
 from ._mistakes import Mistake, attempt
 
 # What xl puts after the names of the two copies of a guest that is migrated.
@@ -37,7 +37,8 @@ def find(hosts: Mapping[str, Variables], groups: Mapping[str, list[str]], own_ne
     cards = {_names.normal_mac(_text(hosts[name], card)): name for name in machines for card in CARDS}
     yield from _shared("instance_mac", "MAC", {name: mac for name, mac in macs.items() if _names.matches(_names.MAC, mac)}, cards)
     addresses = {name: _text(hosts[name], "instance_address").split("/")[0] for name in instances}
-    yield from _shared("instance_address", "address", {name: address for name, address in addresses.items() if _is_address(address)}, {})
+    readable = {name: address for name, address in addresses.items() if _addresses.is_ipv4(address)}
+    yield from _shared("instance_address", "address", readable, {})
 
 
 def _text(variables: Variables, variable: str) -> str:
@@ -118,7 +119,7 @@ def _network(name: str, variables: Variables, own_networks: list[IPv4Network]) -
         where = interface.network if interface else "the instance network"
         yield Mistake(name, "instance_gateway", f"{gateway!r} is no other host of {where}; write one such as 10.2.0.1")
     for server in _list(variables.get("instance_nameservers")):
-        if not _is_address(str(server)):
+        if not _addresses.is_ipv4(str(server)):
             yield Mistake(name, "instance_nameservers", f"{server!r} is no IPv4 address; write a list such as [10.2.0.1]")
 
 
@@ -143,18 +144,10 @@ def _is_host(address: IPv4Address, network: IPv4Network) -> bool:
 
 def _is_gateway(text: str, interface: IPv4Interface | None) -> bool:
     """Whether an instance with that address can reach others through it. interface: None where the address is not known."""
-    if not _is_address(text):
+    if not _addresses.is_ipv4(text):
         return False
     gateway = IPv4Address(text)
     return interface is None or (gateway != interface.ip and _is_host(gateway, interface.network))
-
-
-def _is_address(text: str) -> bool:
-    try:
-        IPv4Address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _keys(name: str, variables: Variables) -> Iterator[Mistake]:

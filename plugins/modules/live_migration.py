@@ -135,13 +135,12 @@ node:
   sample: hn1
 """
 
-import ipaddress
 import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils import _fabric, _migration, _names, _probe
+from ..module_utils import _addresses, _fabric, _migration, _names, _probe
 from ..module_utils._access import Access
 from ..module_utils._runner import RunError, Runner
 
@@ -165,10 +164,8 @@ def check_options(params: dict[str, Any]) -> None:
     for option in ("name", "node"):
         if not _names.matches(_names.HOST, params[option]):
             raise ValueError(f"{option} {params[option]!r}: use lower-case letters, digits and inner hyphens, such as web1")
-    try:
-        ipaddress.IPv4Address(params["address"])
-    except ValueError as error:
-        raise ValueError(f"address {params['address']!r} is no IPv4 address; write one such as 10.2.0.10") from error
+    if not _addresses.is_ipv4(params["address"]):
+        raise ValueError(f"address {params['address']!r} is no IPv4 address; write one such as 10.2.0.10")
     if not 1 <= params["interval"] <= LONGEST_INTERVAL:
         raise ValueError(f"interval {params['interval']}: write 1 to {LONGEST_INTERVAL} milliseconds")
     if params["timeout"] < 1:
