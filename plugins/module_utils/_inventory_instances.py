@@ -36,7 +36,7 @@ def find(hosts: Mapping[str, Variables], groups: Mapping[str, list[str]], own_ne
     machines = [name for name in hosts if name not in macs]
     cards = {_names.normal_mac(_text(hosts[name], card)): name for name in machines for card in CARDS}
     yield from _shared("instance_mac", "MAC", {name: mac for name, mac in macs.items() if _names.matches(_names.MAC, mac)}, cards)
-    addresses = {name: _text(hosts[name], "instance_address").split("/")[0] for name in instances}
+    addresses = {name: _text(hosts[name], "instance_address").partition("/")[0] for name in instances}
     readable = {name: address for name, address in addresses.items() if _addresses.is_ipv4(address)}
     yield from _shared("instance_address", "address", readable, {})
 

@@ -6,8 +6,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import urllib.request
 from typing import Any
+
+from ansible.module_utils.urls import open_url
 
 from . import _image
 
@@ -23,7 +24,7 @@ def booted_from() -> str:
 
 def open_path(base: str, path: str) -> Any:
     """Open what is served below `base`, such as http://10.0.0.1."""
-    return urllib.request.urlopen(f"{base}/{path}", timeout=TIMEOUT)  # noqa: S310 - always http
+    return open_url(f"{base}/{path}", timeout=TIMEOUT, use_proxy=False)
 
 
 def fetch_image_file(base: str, path: str, target: str, name: str, sha256: str) -> None:

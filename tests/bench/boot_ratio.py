@@ -7,6 +7,11 @@ import statistics
 import sys
 from pathlib import Path
 
+import figures
+
+# To ready, a node's root / direct, at most.
+LIMITS = {("hn1", "aoe"): 1.5, ("hn1", "nfs"): 1.5}
+
 
 def parts(boots: list[dict[str, float]]) -> str:
     """Describe when each mark was reached, by medians."""
@@ -21,7 +26,9 @@ def main() -> None:
     ready = {turn: statistics.median(boot["ready"] for boot in boots) for turn, boots in found.items()}
     direct = next(seconds for (_node, root), seconds in ready.items() if root == "direct")
     for (node, root), boots in found.items():
-        print(f"{node} {root}: {parts(boots)} after power-on ({len(boots)} boots); / direct = {ready[node, root] / direct:.2f}")
+        ratio = ready[node, root] / direct
+        limit = f", {figures.verdict(ratio, LIMITS[node, root])}" if (node, root) in LIMITS else ""
+        print(f"{node} {root}: {parts(boots)} after power-on ({len(boots)} boots); / direct = {ratio:.2f}{limit}")
 
 
 if __name__ == "__main__":

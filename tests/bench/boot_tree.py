@@ -15,8 +15,12 @@ import tempfile
 import time
 from pathlib import Path
 
+import figures
+
 PROJECT = Path(__file__).parents[2]
 SIZES = (10, 100, 1000, 10_000)
+# {nodes: seconds that a run may take}
+LIMITS = {1000: 2}
 IMAGE = "xen-0123456789abcdef"
 
 
@@ -59,13 +63,16 @@ def run(directory: Path, count: int) -> float:
 
 
 def main() -> None:
-    print("nodes  first run  second run  memory so far")
+    turns = []
     for count in [int(argument) for argument in sys.argv[1:]] or SIZES:
         with tempfile.TemporaryDirectory() as name:
             prepare(Path(name))
             first, second = run(Path(name), count), run(Path(name), count)
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
-        print(f"{count:5}  {first:7.2f} s  {second:8.2f} s  {peak:8} MiB", flush=True)
+        turns.append({"nodes": count, "first_s": first, "second_s": second, "peak_mib": peak})
+        limit = f"; {figures.verdict(first, LIMITS[count])}" if count in LIMITS else ""
+        print(f"boot_tree, {count} nodes: first run {first:.2f} s, second {second:.2f} s, {peak} MiB so far{limit}", flush=True)
+    figures.keep("boot_tree", turns)
 
 
 if __name__ == "__main__":

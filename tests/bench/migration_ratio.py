@@ -10,6 +10,11 @@ import statistics
 import sys
 from pathlib import Path
 
+import figures
+
+# Ours / plain, at most.
+LIMITS = {"blackout_ms": 0.6, "task_s": 1}
+
 
 def main() -> None:
     turns = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
@@ -17,7 +22,9 @@ def main() -> None:
         values = {how: sorted(turn[figure] for turn in turns if turn["how"] == how) for how in ("plain", "bareroot")}
         medians = {how: statistics.median(found) for how, found in values.items()}
         shown = ", ".join(f"{how} {medians[how]:.1f} {found}" for how, found in values.items())
-        print(f"{figure}: {shown}; bareroot / plain = {medians['bareroot'] / medians['plain']:.2f}")
+        ratio = medians["bareroot"] / medians["plain"]
+        limit = f", {figures.verdict(ratio, LIMITS[figure])}" if figure in LIMITS else ""
+        print(f"{figure}: {shown}; bareroot / plain = {ratio:.2f}{limit}")
 
 
 if __name__ == "__main__":

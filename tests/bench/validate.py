@@ -8,10 +8,13 @@ import tempfile
 import time
 from pathlib import Path
 
+import figures
 import yaml
 
 PROJECT = Path(__file__).parents[2]
 SIZES = (1000,)
+# In seconds.
+LIMIT = 10
 
 
 def mac(kind: int, number: int) -> str:
@@ -40,6 +43,7 @@ def inventory(count: int) -> dict[str, object]:
 
 
 def main() -> None:
+    turns = []
     for count in [int(argument) for argument in sys.argv[1:]] or SIZES:
         with tempfile.NamedTemporaryFile("w", suffix=".yml") as file:
             yaml.safe_dump(inventory(count), file)
@@ -47,7 +51,11 @@ def main() -> None:
             command = [Path(sys.executable).with_name("ansible-playbook"), "-i", file.name, PROJECT / "playbooks" / "validate.yml"]
             started = time.monotonic()
             subprocess.run(command, check=True, cwd=PROJECT, stdout=subprocess.DEVNULL)
-        print(f"validate.yml with {count} HardwareNodes and {count} instances: {time.monotonic() - started:.1f} s", flush=True)
+        took = time.monotonic() - started
+        turns.append({"hardware_nodes": count, "instances": count, "seconds": took})
+        limit = figures.verdict(took, LIMIT)
+        print(f"validate.yml with {count} HardwareNodes and {count} instances: {took:.1f} s; {limit}", flush=True)
+    figures.keep("validate", turns)
 
 
 if __name__ == "__main__":

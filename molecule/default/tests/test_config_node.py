@@ -46,6 +46,11 @@ def test_journals_and_kernel_messages_of_the_nodes_arrive(cn1, addresses):
         assert "bareroot: root mounted from" in cn1.check_output(f"cat /var/log/bareroot/{addresses[name]}.log")
 
 
+def test_kernel_messages_are_bounded_every_hour(cn1):
+    assert "OnCalendar=hourly" in cn1.check_output("systemctl cat logrotate.timer")
+    assert "*-*-* *:00:00" in cn1.check_output("systemctl show --property TimersCalendar logrotate.timer")
+
+
 def offered(mac: str) -> str:
     command = ["ip", "netns", "exec", "bareroot", sys.executable, str(Path(__file__).with_name("dhcp_discover.py")), "boot", mac]
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout.strip()
