@@ -54,10 +54,15 @@ def dhcp_host(node: Node) -> str:
 
 
 def ssh_config(nodes: list[Node], directory: str) -> str:
-    """Return the configuration with which the ConfigNode's own ssh reaches the nodes by name. directory: where its key is."""
+    """Return the configuration with which the ConfigNode's own ssh reaches the nodes by name. directory: where its key is.
+
+    One connection serves what is run there within 120 s: a new one takes a busy node longer than most that is run. One that lost its node
+    is gone after 30 s, before a node can have booted again.
+    """
     hosts = "".join(f"Host {node.name}\n    HostName {node.address.ip}\n    HostKeyAlias {node.name}\n" for node in nodes)
     return (
         f"{hosts}Host *\n    User root\n    BatchMode yes\n    ConnectTimeout 5\n    ServerAliveInterval 5\n    ServerAliveCountMax 6\n"
+        "    ControlMaster auto\n    ControlPath /run/bareroot-%C\n    ControlPersist 120\n"
         f"    IdentitiesOnly yes\n    IdentityFile {directory}/key\n    CertificateFile {directory}/key-cert.pub\n"
         f"    UserKnownHostsFile {directory}/known_hosts\n    StrictHostKeyChecking yes\n    LogLevel ERROR\n"
     )

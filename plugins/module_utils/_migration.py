@@ -31,6 +31,8 @@ CODES = {
     "BRIDGE_MISSING": "the target lacks a bridge that the instance is on",
     "RECEIVER_REFUSED": "the target does not let the source start Xen's migration receiver",
 }
+# Of these a node that looks for its volumes anew may say otherwise.
+VOLUME_CODES = {"VOLUME_MISSING", "VOLUME_DIFFERS"}
 
 
 @dataclass(frozen=True)

@@ -134,7 +134,7 @@ class Prober:
     def stop(self, grace: float = 1.0) -> list[Probe]:
         """Send no more after this interval, and return all probes.
 
-        Waits for what is not answered, up to `grace` seconds after the last probe.
+        Waits for answers to what was sent in the last `grace` seconds, no longer than so many seconds after the last probe.
         Raises what ended the watch early: probes that were never sent must not look like answered ones.
         """
         self._stopping.set()
@@ -142,11 +142,10 @@ class Prober:
         with self._socket:
             if self._error:
                 raise self._error
-            self._listen(self._probes[-1].sent + grace, self._all_answered)
+            last = self._probes[-1].sent
+            recent = [probe for probe in self._probes if probe.sent > last - grace]
+            self._listen(last + grace, lambda: all(probe.answered is not None for probe in recent))
         return self._probes
-
-    def _all_answered(self) -> bool:
-        return all(probe.answered is not None for probe in self._probes)
 
     def _watch(self) -> None:
         try:

@@ -186,16 +186,20 @@ class Migration:
 
     def check(self) -> list[_migration.Reason]:
         """Return all reasons against it. Starts the probes if it is to move."""
-        if not self.source or self.source == self.target:
-            return _migration.check(self.view, self.name, self.target, _migration.Facts())
-        receiver = ""
-        if self.target in self.view.hosts:
+        facts = self._facts() if self.source and self.source != self.target else _migration.Facts()
+        reasons = _migration.check(self.view, self.name, self.target, facts)
+        if _migration.VOLUME_CODES & {reason.code for reason in reasons}:
+            # The target may not have met them yet, or not since they grew.
             _fabric.find_volumes(self.access, self.target, self.view.hosts[self.source].domains[self.name].volumes)
-            receiver = _fabric.receiver_problem(self.access, self.source, self.target)
             self.view = _fabric.look(self.access)
+            reasons = _migration.check(self.view, self.name, self.target, facts)
+        return reasons
+
+    def _facts(self) -> _migration.Facts:
         self.prober.start()
-        facts = _migration.Facts(receiver, self.prober.wait_answer(ANSWER_TIMEOUT))
-        return _migration.check(self.view, self.name, self.target, facts)
+        known = self.target in self.view.hosts
+        receiver = _fabric.receiver_problem(self.access, self.source, self.target) if known else ""
+        return _migration.Facts(receiver, self.prober.wait_answer(ANSWER_TIMEOUT))
 
     def run(self) -> dict[str, Any]:
         """Migrate, and return figures. Raises BrokenError where the instance is not on the target afterwards."""

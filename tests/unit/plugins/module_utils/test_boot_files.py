@@ -60,6 +60,8 @@ SSH_SETTINGS = {
     "certificatefile": "/var/lib/bareroot/access/key-cert.pub",
     "userknownhostsfile": "/var/lib/bareroot/access/known_hosts",
     "stricthostkeychecking": "true",
+    "controlmaster": "auto",
+    "controlpersist": "120",
 }
 
 

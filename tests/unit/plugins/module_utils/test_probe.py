@@ -328,6 +328,17 @@ def test_late_answers_are_waited_for_but_no_longer_than_granted(watch):
     assert time.monotonic() - began < 30
 
 
+def test_answers_to_what_was_lost_long_before_are_not_waited_for(monkeypatch):
+    fake = FakeSocket(lambda number, request: answered(request) if number else [])
+    monkeypatch.setattr(_probe, "_open", lambda: fake)
+    prober = Prober(LOOPBACK, 0.01)
+    prober.start()
+    time.sleep(1.1)
+    began = time.monotonic()
+    assert lost(prober.stop(grace=1.0)) == [0]
+    assert time.monotonic() - began < 0.9
+
+
 def test_a_watch_that_broke_off_is_no_report(watch):
     def on_send(_number, _request):
         raise ZeroDivisionError

@@ -69,6 +69,8 @@ class Fabric:
         self.clock = Clock()
         self.nodes = {"hn1": {"web1": RUNNING}, "hn2": {}}
         self.free = 488
+        self.volumes = dict.fromkeys(self.nodes, "e1.0 2097152 up\n")
+        self.found = ""  # what the target sees once it has looked for volumes
         self.silent = set()
         self.unit = False
         self.send = self.succeed
@@ -124,13 +126,17 @@ class Fabric:
             return 255, "", f"{ROUTE}\n"
         answers = {
             _xen_host.INSPECT[0]: lambda: (0, self._inspection(node), ""),
-            _xen_host.FIND: lambda: (0, "", ""),
+            _xen_host.FIND: self._find,
             "sh": lambda: self.receiver,
             _xen_host.SEND: self._send,
             "systemctl": self._stop_unit,
             "xl": lambda: self._xl(self.nodes[node], *words),
         }
         return answers[program]()
+
+    def _find(self):
+        self.volumes["hn2"] = self.found
+        return 0, "", ""
 
     def _send(self):
         self.tried = True
@@ -160,7 +166,7 @@ class Fabric:
         return (
             f"== host\nnr_cpus : 1\nhw_caps : 078bf3fd\nvirt_caps : pv hvm hap\nfree_memory : {self.free}\nxen_version : 4.20.5-pre\n"
             f"== domains\nName ID Mem VCPUs\tState\tTime(s)\nDomain-0 0 1024 1 r----- 68.5\n{lines}"
-            f"== configurations\n{json.dumps(long)}\n== volumes\ne1.0 2097152 up\n== bridges\nxenbr0\n"
+            f"== configurations\n{json.dumps(long)}\n== volumes\n{self.volumes[node]}== bridges\nxenbr0\n"
             f"== migrations\n{'web1' if self.unit and node == 'hn1' else ''}\n"
         )
 
@@ -188,7 +194,25 @@ def test_check_mode_makes_all_checks_and_moves_nothing(fabric):
     assert fabric.done == []
     assert fabric.prober.done == ["start", "wait 5"]
     ran = [shlex.split(call.argv[-1])[0] for call in fabric.commands.calls]
-    assert (ran.count(_xen_host.INSPECT[0]), ran.count(_xen_host.FIND), ran.count("sh")) == (4, 1, 1)
+    assert (ran.count(_xen_host.INSPECT[0]), ran.count(_xen_host.FIND), ran.count("sh")) == (2, 0, 1)
+
+
+@pytest.mark.parametrize("first", ["", "e1.0 1048576 up\n", "e1.0 2097152 down\n"], ids=["unknown", "grown", "down"])
+def test_a_target_that_does_not_know_the_volume_yet_looks_for_it_once(fabric, first):
+    fabric.volumes["hn2"] = first
+    fabric.found = fabric.volumes["hn1"]
+    assert fabric.run()["changed"]
+    ran = [shlex.split(call.argv[-1]) for call in fabric.commands.calls]
+    assert [argv for argv in ran if argv[0] == _xen_host.FIND] == [[_xen_host.FIND, "1.0"]]
+
+
+@BOTH_MODES
+@pytest.mark.parametrize(("seen", "code"), [("", "VOLUME_MISSING"), ("e1.0 1048576 up\n", "VOLUME_DIFFERS")])
+def test_a_volume_that_stays_wrong_is_a_reason(fabric, seen, code, check_mode):
+    fabric.volumes["hn2"] = fabric.found = seen
+    result = fabric.run(check_mode=check_mode)
+    assert [reason["code"] for reason in result["reasons"]] == [code]
+    assert fabric.done == []
 
 
 def test_an_instance_is_moved_and_watched_meanwhile(fabric):
