@@ -91,7 +91,7 @@ def _instance(source: Host, name: str, facts: Facts) -> Iterator[tuple[str, str]
     if domain.is_paused or domain.is_down:
         yield "INSTANCE_NOT_LIVE", f"{name} on {source.name} has the state {domain.state}; it must run"
     elif not facts.answers:
-        yield "INSTANCE_SILENT", f"{name} does not answer the ConfigNode's probes: is its address right, does its system run?"
+        yield "INSTANCE_SILENT", f"{name} does not answer the ConfigNode's probes: is its address right, does it run, is there a way?"
     if domain.type not in MIGRATABLE:
         yield "TYPE_NOT_MIGRATABLE", f"{name} is of the type {domain.type or 'unknown'}; {' and '.join(MIGRATABLE)} can be migrated live"
     if domain.other_disks:
