@@ -44,7 +44,7 @@ def abort(access: Access, name: str, source: str) -> None:
 
 def receiver_problem(access: Access, source: str, target: str) -> str:
     """Return why the target does not let the source start Xen's migration receiver; an empty string where it does."""
-    probe = [*_xen_host.REACH, "-o", f"HostKeyAlias={target}", address_for_migrations(access, source, target), "probe"]
+    probe = [*_xen_host.reach(target), address_for_migrations(access, source, target), "probe"]
     try:
         # Anything but the receiver is refused, with 1; ssh itself ends with 255.
         access.run(source, ["sh", "-c", f"{' '.join(probe)} 2>&1; [ $? -eq 1 ] || exit 4"])

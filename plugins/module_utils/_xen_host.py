@@ -11,7 +11,6 @@ INSPECT = ["/usr/lib/bareroot/inspect"]
 START = "/usr/lib/bareroot/instance-start"
 SEND = "/usr/lib/bareroot/migrate-send"
 FIND = "/usr/lib/bareroot/volumes-ready"
-REACH = ("ssh", "-F", "/usr/lib/bareroot/migration_ssh_config")
 SECTOR = 512
 # Of a guest, in MiB.
 LEAST_MEMORY = 64
@@ -61,6 +60,11 @@ class Host:
     volumes: dict[str, int] = field(default_factory=dict)
     bridges: frozenset[str] = frozenset()
     migrations: frozenset[str] = frozenset()
+
+
+def reach(node: str) -> list[str]:
+    """Return how a host reaches another one for a migration: what goes before its address."""
+    return ["ssh", "-F", "/usr/lib/bareroot/migration_ssh_config", "-o", f"HostKeyAlias={node}"]
 
 
 def parse_inspection(name: str, text: str) -> Host:

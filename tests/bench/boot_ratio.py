@@ -27,7 +27,7 @@ def main() -> None:
     direct = next(seconds for (_node, root), seconds in ready.items() if root == "direct")
     for (node, root), boots in found.items():
         ratio = ready[node, root] / direct
-        limit = f", {figures.verdict(ratio, LIMITS[node, root])}" if (node, root) in LIMITS else ""
+        limit = figures.verdict(ratio, LIMITS.get((node, root)))
         print(f"{node} {root}: {parts(boots)} after power-on ({len(boots)} boots); / direct = {ratio:.2f}{limit}")
 
 

@@ -70,7 +70,7 @@ def main() -> None:
             first, second = run(Path(name), count), run(Path(name), count)
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
         turns.append({"nodes": count, "first_s": first, "second_s": second, "peak_mib": peak})
-        limit = f"; {figures.verdict(first, LIMITS[count])}" if count in LIMITS else ""
+        limit = figures.verdict(first, LIMITS.get(count))
         print(f"boot_tree, {count} nodes: first run {first:.2f} s, second {second:.2f} s, {peak} MiB so far{limit}", flush=True)
     figures.keep("boot_tree", turns)
 

@@ -15,6 +15,8 @@ def keep(name: str, figures: list[dict[str, Any]]) -> None:
     (RESULTS / f"{name}.json").write_text(json.dumps(figures, indent=4) + "\n", encoding="utf-8")
 
 
-def verdict(value: float, limit: float) -> str:
-    """Say whether a figure keeps its limit, and if not by how much it misses it."""
-    return f"limit {limit:g} kept" if value <= limit else f"limit {limit:g} MISSED by {value - limit:.2f}"
+def verdict(value: float, limit: float | None) -> str:
+    """Say, for the end of a line, whether a figure keeps its limit, and if not by how much it misses it; nothing where it has none."""
+    if limit is None:
+        return ""
+    return f"; limit {limit:g} kept" if value <= limit else f"; limit {limit:g} MISSED by {value - limit:.2f}"

@@ -23,7 +23,7 @@ def main() -> None:
         medians = {how: statistics.median(found) for how, found in values.items()}
         shown = ", ".join(f"{how} {medians[how]:.1f} {found}" for how, found in values.items())
         ratio = medians["bareroot"] / medians["plain"]
-        limit = f", {figures.verdict(ratio, LIMITS[figure])}" if figure in LIMITS else ""
+        limit = figures.verdict(ratio, LIMITS.get(figure))
         print(f"{figure}: {shown}; bareroot / plain = {ratio:.2f}{limit}")
 
 

@@ -54,7 +54,7 @@ def main() -> None:
         took = time.monotonic() - started
         turns.append({"hardware_nodes": count, "instances": count, "seconds": took})
         limit = figures.verdict(took, LIMIT)
-        print(f"validate.yml with {count} HardwareNodes and {count} instances: {took:.1f} s; {limit}", flush=True)
+        print(f"validate.yml with {count} HardwareNodes and {count} instances: {took:.1f} s{limit}", flush=True)
     figures.keep("validate", turns)
 
 

@@ -24,7 +24,7 @@ def main() -> None:
     prober.start()
     if not prober.wait_answer(PATIENCE):
         module.fail_json(msg=f"{name} does not answer")
-    reach = f"{' '.join(_xen_host.REACH)} -o HostKeyAlias={node}"
+    reach = " ".join(_xen_host.reach(node))
     target = _fabric.address_for_migrations(access, source, node)
     began = time.monotonic()
     access.run(source, ["xl", "migrate", "-s", reach, name, target], timeout=600)
