@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..module_utils import _instances
 from ..module_utils._table import table
-from ..module_utils._xen_host import ARRIVING, LEAVING
 
 DOCUMENTATION = r"""
 name: instance_table
@@ -57,7 +57,7 @@ def instance_table(instances: list[dict[str, Any]], found: dict[str, Any]) -> li
     for instance in found["instances"]:
         # One that was asked for by name is listed though it runs nowhere.
         if instance["node"]:
-            running.setdefault(instance["name"].removesuffix(ARRIVING).removesuffix(LEAVING), []).append(instance)
+            running.setdefault(_instances.instance_of(instance["name"]), []).append(instance)
     rows = [COLUMNS]
     for name, instance in wanted.items():
         rows += [_row(copy, instance) for copy in running.pop(name, [])] or [_absent(instance, found)]

@@ -9,6 +9,7 @@ import shlex
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
+from . import _state
 from ._runner import RunError, Runner
 
 DIRECTORY = "/var/lib/bareroot/access"
@@ -37,6 +38,11 @@ class Access:
         except (FileNotFoundError, ValueError) as error:
             raise ValueError(f"cannot read {path}: {error}. This runs on a ConfigNode, after playbooks/boot_tree.yml") from error
         return {name: node for name, node in nodes.items() if node["role"] == "hardware"}
+
+    def instance_addresses(self) -> dict[str, str]:
+        """Return {name: address} of the instances whose address the inventory gives."""
+        records = _state.read_json(os.path.join(os.path.dirname(self._directory), "instances.json")).get("instances", {})
+        return {name: record["address"].split("/")[0] for name, record in records.items() if record.get("address")}
 
     def run(self, node: str, argv: list[str], stdin: str = "", timeout: int = TIMEOUT) -> str:
         """Run a program there. Return its standard output; raise RunError, with ssh's 255 where the node does not answer."""

@@ -9,8 +9,8 @@ from ._instances import View
 from ._runner import RunError
 
 
-def look(access: Access) -> View:
-    """Ask all HardwareNodes, side by side, what they are and what runs there."""
+def look(access: Access, addresses: dict[str, str] | None = None) -> View:
+    """Ask all HardwareNodes, side by side, what they are and what runs there. addresses: the instances', for who returns them."""
     answers = access.run_on_all(access.hardware_nodes(), _xen_host.INSPECT)
     hosts, silent = {}, {}
     for node, answer in answers.items():
@@ -18,12 +18,12 @@ def look(access: Access) -> View:
             silent[node] = str(answer.result["stderr"].strip() or answer)
         else:
             hosts[node] = _xen_host.parse_inspection(node, answer)
-    return View(hosts, silent)
+    return View(hosts, silent, addresses or {})
 
 
 def start(access: Access, instance: dict, timeout: int) -> None:
     """Start an instance on its node. Raises RunError."""
-    argv = [_xen_host.START, instance["name"], *instance["volumes"]]
+    argv = [_xen_host.START, *instance["volumes"]]
     access.run(instance["node"], argv, stdin=_xen_host.configuration(instance), timeout=timeout)
 
 

@@ -34,6 +34,7 @@ def allocate(instances: list[dict[str, Any]], records: dict[str, Any], ca_key: s
         for kind in VOLUMES:
             if kind not in record["volumes"]:
                 record["volumes"] = {**record["volumes"], kind: _address(sum(len(other["volumes"]) for other in known.values()))}
+        record["address"] = instance["address"]
         certified = {"principals": [name, *([instance["address"].split("/")[0]] if instance["address"] else [])], "ca": ca}
         if record.get("certified") != certified:
             record["certificate"] = _identity.certify(record["host_key"], ca_key, certified["principals"])

@@ -12,10 +12,11 @@ from ._xen_host import ARRIVING, LEAVING, Domain, Host
 
 @dataclass(frozen=True)
 class View:
-    """What is known of all HardwareNodes. silent: {node: why it did not answer}."""
+    """What is known of all HardwareNodes. silent: {node: why it did not answer}. addresses: {instance: its own}."""
 
     hosts: dict[str, Host]
     silent: dict[str, str] = field(default_factory=dict)
+    addresses: dict[str, str] = field(default_factory=dict)
 
     def copies(self, instance: str) -> dict[str, list[Domain]]:
         """Return all domains that are this instance, by node, those of a migration under way or broken included."""
@@ -28,15 +29,24 @@ class View:
         return next((node for node, host in self.hosts.items() if instance in host.domains), "")
 
 
-def describe(name: str, node: str, domain: Domain | None) -> dict[str, Any]:
-    """Return what modules return of an instance."""
-    if domain is None:
-        return {"name": name, "state": "stopped", "node": "", "memory": 0, "vcpus": 0, "uuid": "", "type": "", "mac": "", "volumes": []}
+def instance_of(name: str) -> str:
+    """Return which instance a domain is, be it a copy that arrives or leaves."""
+    return name.removesuffix(ARRIVING).removesuffix(LEAVING)
+
+
+def describe(view: View, name: str, node: str) -> dict[str, Any]:
+    """Return what modules return of an instance, or of one copy of it. node: empty where it does not run."""
+    address = view.addresses.get(instance_of(name), "")
+    if not node:
+        nothing = {"memory": 0, "vcpus": 0, "uuid": "", "type": "", "mac": "", "volumes": []}
+        return {"name": name, "state": "stopped", "node": "", "address": address, **nothing}
+    domain = view.hosts[node].domains[name]
     state = "crashed" if "c" in domain.state else "paused" if domain.is_paused else "stopping" if domain.is_down else "running"
     return {
         "name": name,
         "state": state,
         "node": node,
+        "address": address,
         "memory": domain.memory,
         "vcpus": domain.vcpus,
         "uuid": domain.uuid,
@@ -48,7 +58,7 @@ def describe(name: str, node: str, domain: Domain | None) -> dict[str, Any]:
 
 def describe_all(view: View) -> list[dict[str, Any]]:
     """Return all that runs anywhere, ordered by name and node."""
-    found = [describe(domain.name, node, domain) for node, host in view.hosts.items() for domain in host.domains.values()]
+    found = [describe(view, name, node) for node, host in view.hosts.items() for name in host.domains]
     return sorted(found, key=lambda instance: (instance["name"], instance["node"]))
 
 
@@ -105,14 +115,14 @@ def plan(
     running: as `describe_all` returns it. free: {node: free memory in MiB}. silent: nodes that did not answer.
     What runs stays where it is. Raises ValueError where something fits nowhere.
     """
-    places = {instance["name"].removesuffix(ARRIVING).removesuffix(LEAVING): instance for instance in running}
+    places = {instance_of(instance["name"]): instance for instance in running}
     room = dict(free)
     steps = []
     for instance in wanted:
         name, present = instance["name"], places.get(instance["name"])
         if instance["state"] != "running":
             if present or _may_lose(instance, silent):
-                steps.append({"name": name, "state": "stopped", "node": present["node"] if present else ""})
+                steps.append({"name": name, "state": instance["state"], "node": present["node"] if present else ""})
         elif present is None:
             node = instance["node"] or choose_node(instance["memory"], room)
             if not node:

@@ -31,9 +31,12 @@ options:
     type: str
     required: true
   state:
-    description: Whether it is to run. V(stopped) asks its system to shut down and waits; it is never cut off.
+    description:
+      - Whether it is to run. V(stopped) asks its system to shut down and waits; it is never cut off.
+      - V(absent) does the same, as no HardwareNode keeps anything of an instance that does not run. Its volumes are left then, which
+        M(bareroot.cloud.instance_volumes) removes.
     type: str
-    choices: [running, stopped]
+    choices: [running, stopped, absent]
     default: running
   node:
     description: The HardwareNode to start it on. Needed to start it.
@@ -101,7 +104,7 @@ instances:
   elements: dict
   returned: success
   sample: [{name: web1, state: running, node: hn1, memory: 256, vcpus: 1, uuid: 6d4e9d54-…, type: pvh, mac: "00:16:3e:12:34:56",
-            volumes: ["1.0", "1.1"]}]
+            address: 10.2.0.10, volumes: ["1.0", "1.1"]}]
 """
 
 import json
@@ -119,7 +122,7 @@ UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 BRIDGE = re.compile(r"[a-z][a-z0-9-]{0,14}")
 SPEC = {
     "name": {"type": "str", "required": True},
-    "state": {"type": "str", "choices": ["running", "stopped"], "default": "running"},
+    "state": {"type": "str", "choices": ["running", "stopped", "absent"], "default": "running"},
     "node": {"type": "str", "default": ""},
     "uuid": {"type": "str", "default": ""},
     "mac": {"type": "str", "default": ""},
@@ -139,7 +142,7 @@ def check(params: dict[str, Any]) -> None:
         raise ValueError(f"name {name!r}: use lower-case letters, digits and inner hyphens, such as web1")
     if params["timeout"] < 1:
         raise ValueError(f"timeout {params['timeout']} of {name}: give it one second or more")
-    if params["state"] == "stopped":
+    if params["state"] != "running":
         return
     rules = [
         (_names.matches(_names.HOST, params["node"]), "node", "name a HardwareNode such as hn1"),
@@ -160,8 +163,7 @@ def check(params: dict[str, Any]) -> None:
 
 
 def present_in(view: View, name: str) -> dict[str, Any]:
-    node = view.node_of(name)
-    return _instances.describe(name, node, view.hosts[node].domains[name] if node else None)
+    return _instances.describe(view, name, view.node_of(name))
 
 
 def should_start(params: dict[str, Any], view: View, present: dict[str, Any]) -> bool:
@@ -195,9 +197,9 @@ def warn(module: AnsibleModule, present: dict[str, Any]) -> None:
             )
 
 
-def planned(params: dict[str, Any]) -> dict[str, Any]:
+def planned(params: dict[str, Any], view: View) -> dict[str, Any]:
     keys = ("name", "node", "memory", "vcpus", "uuid", "mac", "volumes")
-    return {**{key: params[key] for key in keys}, "state": "running", "type": "pvh"}
+    return {**{key: params[key] for key in keys}, "state": "running", "type": "pvh", "address": view.addresses.get(params["name"], "")}
 
 
 def main() -> None:
@@ -206,13 +208,13 @@ def main() -> None:
     access = Access(Runner(module))
     try:
         check(params)
-        view = _fabric.look(access)
+        view = _fabric.look(access, access.instance_addresses())
         before = present_in(view, params["name"])
         running = params["state"] == "running"
         changed = should_start(params, view, before) if running else should_stop(params, view, before)
         after = before
         if changed:
-            after = planned(params) if running else _instances.describe(params["name"], "", None)
+            after = planned(params, view) if running else _instances.describe(view, params["name"], "")
         elif running:
             warn(module, before)
         if changed and not module.check_mode:
@@ -220,7 +222,7 @@ def main() -> None:
                 _fabric.start(access, params, params["timeout"])
             else:
                 _fabric.stop(access, params["name"], before["node"], params["timeout"])
-            after = present_in(_fabric.look(access), params["name"])
+            after = present_in(_fabric.look(access, view.addresses), params["name"])
     except RunError as error:
         module.fail_json(msg=f"{params['name']}: {error.result['stderr'].strip() or error}", **error.result)
     except (ValueError, OSError) as error:

@@ -67,12 +67,15 @@ instances:
     mac:
       description: MAC of its first card.
       type: str
+    address:
+      description: Its address on the instance network, without prefix length; empty where the inventory gives it none.
+      type: str
     volumes:
       description: AoE addresses of its volumes, the root first.
       type: list
       elements: str
   sample: [{name: web1, state: running, node: hn1, memory: 256, vcpus: 1, uuid: 6d4e9d54-…, type: pvh, mac: "00:16:3e:12:34:56",
-            volumes: ["1.0", "1.1"]}]
+            address: 10.2.0.10, volumes: ["1.0", "1.1"]}]
 nodes:
   description: For each HardwareNode that answered, its free memory in MiB and its version of Xen.
   type: dict
@@ -97,13 +100,13 @@ def main() -> None:
     name = module.params["name"]
     try:
         access = Access(Runner(module))
-        view = _instances.View({}) if module.check_mode and not access.is_set_up() else _fabric.look(access)
+        view = _instances.View({}) if module.check_mode and not access.is_set_up() else _fabric.look(access, access.instance_addresses())
     except (ValueError, OSError) as error:
         module.fail_json(msg=f"cannot ask the HardwareNodes: {error}")
     found = [instance for instance in _instances.describe_all(view) if name in (None, instance["name"])]
     module.exit_json(
         changed=False,
-        instances=found or ([_instances.describe(name, "", None)] if name else []),
+        instances=found or ([_instances.describe(view, name, "")] if name else []),
         nodes={node: {"free_memory": host.free_memory, "xen_version": host.xen_version} for node, host in view.hosts.items()},
         silent=view.silent,
     )

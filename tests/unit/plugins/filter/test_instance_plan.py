@@ -22,9 +22,7 @@ def test_an_instance_is_started_where_most_memory_is_free():
 
 
 def test_what_runs_is_stopped_where_it_runs():
-    assert instance_plan([{**WEB1, "state": "absent"}], found(RUNS, hn1=0, hn2=700)) == [
-        {"name": "web1", "state": "stopped", "node": "hn1"}
-    ]
+    assert instance_plan([{**WEB1, "state": "absent"}], found(RUNS, hn1=0, hn2=700)) == [{"name": "web1", "state": "absent", "node": "hn1"}]
 
 
 @pytest.mark.parametrize("state", ["running", "paused", "crashed", "stopping"])
@@ -55,7 +53,7 @@ def test_an_instance_that_may_run_is_not_taken_for_stopped(seen):
         steps = instance_plan([{**WEB1, "state": "absent"}], seen)
     except AnsibleFilterError:
         return
-    assert [(step["name"], step["state"]) for step in steps] == [("web1", "stopped")]
+    assert [(step["name"], step["state"]) for step in steps] == [("web1", "absent")]
 
 
 def test_an_instance_that_is_absent_is_absent_where_all_silent_nodes_are_vouched_dead():

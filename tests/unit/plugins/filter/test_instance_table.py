@@ -88,7 +88,7 @@ def test_of_one_that_is_seen_a_silent_node_hides_nothing():
 
 @pytest.mark.parametrize(("silent", "shown"), [([], "stopped"), (["hn2"], "unknown, no answer from hn2")], ids=["none", "one"])
 def test_one_that_was_asked_for_by_name_and_runs_nowhere_is_no_copy(silent, shown):
-    seen = {**found(silent=silent), "instances": [_instances.describe("web1", "", None)]}
+    seen = {**found(silent=silent), "instances": [_instances.describe(_instances.View({}), "web1", "")]}
     assert cells(WEB1, seen) == [("web1", shown, "", "", "", "")]
 
 

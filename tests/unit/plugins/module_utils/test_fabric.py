@@ -47,6 +47,7 @@ def test_all_nodes_are_looked_at_and_the_silent_ones_named():
     view = _fabric.look(access)
     assert view.hosts == {"hn1": _xen_host.parse_inspection("hn1", BARE)}
     assert view.silent == {"hn2": route, "hn3": "ssh: exit code 124"}
+    assert view.addresses == {}
     assert sorted(access.calls) == [(node, ["/usr/lib/bareroot/inspect"], "", 60) for node in NODES]
 
 
@@ -60,7 +61,7 @@ def test_an_instance_is_started_from_its_configuration():
     volumes = ["1.0", "1.1"]
     instance = {"name": "web1", "node": "hn2", "uuid": "u", "memory": 256, "vcpus": 1, "mac": "m", "bridge": "b", "volumes": volumes}
     _fabric.start(access, instance, 90)
-    argv = ["/usr/lib/bareroot/instance-start", "web1", "1.0", "1.1"]
+    argv = ["/usr/lib/bareroot/instance-start", "1.0", "1.1"]
     assert access.calls == [("hn2", argv, _xen_host.configuration(instance), 90)]
 
 

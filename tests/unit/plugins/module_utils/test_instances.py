@@ -36,10 +36,11 @@ def view(*hosts, **silent):
 
 @pytest.mark.parametrize(("state", "word"), STATES.items())
 def test_an_instance_is_described(state, word):
-    assert _instances.describe("web1", "hn1", domain(state=state)) == {
+    assert _instances.describe(view(host("hn1", domain(state=state))), "web1", "hn1") == {
         "name": "web1",
         "state": word,
         "node": "hn1",
+        "address": "",
         "memory": 256,
         "vcpus": 1,
         "uuid": "6d4e",
@@ -50,9 +51,15 @@ def test_an_instance_is_described(state, word):
 
 
 def test_an_instance_that_is_nowhere_has_the_same_keys():
-    nowhere = _instances.describe("web1", "", None)
+    nowhere = _instances.describe(view(host("hn1", domain())), "web1", "")
     assert (nowhere["name"], nowhere["state"], nowhere["node"], nowhere["volumes"]) == ("web1", "stopped", "", [])
-    assert nowhere.keys() == _instances.describe("web1", "hn1", domain()).keys()
+    assert nowhere.keys() == _instances.describe(view(host("hn1", domain())), "web1", "hn1").keys()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_copy_of_an_instance_has_its_address(name):
+    seen = View({"hn1": host("hn1", domain(name))}, addresses={"web1": "10.0.2.50", "web10": "10.0.2.60"})
+    assert _instances.describe(seen, name, "hn1")["address"] == "10.0.2.50"
 
 
 def test_all_copies_are_described_in_order():
@@ -151,7 +158,7 @@ def running(name="web1", node="hn1"):
         pytest.param([wanted(node="hn9")], [], {}, [("web1", "running", "hn9")], id="fixed-and-silent"),
         pytest.param([wanted(node="hn2")], [running()], {"hn1": 0, "hn2": 999}, [], id="runs-elsewhere"),
         pytest.param([wanted(state="stopped")], [running(node="hn2")], {}, [("web1", "stopped", "hn2")], id="stop"),
-        pytest.param([wanted(state="absent")], [running(node="hn2")], {}, [("web1", "stopped", "hn2")], id="absent"),
+        pytest.param([wanted(state="absent")], [running(node="hn2")], {}, [("web1", "absent", "hn2")], id="absent"),
         pytest.param([wanted(state="stopped"), wanted("db1", "absent")], [], {}, [], id="stopped-already"),
         pytest.param(
             [wanted("a"), wanted("b"), wanted("c")],
@@ -207,7 +214,7 @@ def test_a_plan_fits_moves_nothing_and_leaves_nothing_to_do(asked, there, free):
     placed = dict.fromkeys(free, 0)
     for step in steps:
         instance, place = options[step["name"]], there.pop(step["name"], None)
-        if step["state"] == "stopped":
+        if step["state"] != "running":
             assert step["node"] == place
             assert instance["state"] != "running"
             continue

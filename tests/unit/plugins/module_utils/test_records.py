@@ -30,7 +30,7 @@ def allocate(*instances, records=None, ca=CA):
 
 def test_an_instance_gets_all_that_it_needs():
     record = allocate(instance(address="10.2.0.10/24"))["instances"]["web1"]
-    assert record.keys() == {"uuid", "host_key", "mac", "volumes", "certificate", "certified"}
+    assert record.keys() == {"uuid", "host_key", "mac", "address", "volumes", "certificate", "certified"}
     assert str(uuid.UUID(record["uuid"])) == record["uuid"]
     assert re.fullmatch("00:16:3e(:[0-9a-f]{2}){3}", record["mac"])
     assert record["volumes"] == {"root": "1.0", "seed": "1.1"}

@@ -13,6 +13,7 @@ from plugins.modules import instance
 BOTH_MODES = pytest.mark.parametrize("check_mode", [True, False], ids=["check", "real"])
 UUID = "6d4e9d54-8a3c-4f0e-9a0e-3c1f6c2f1a11"
 MAC = "00:16:3e:12:34:56"
+ADDRESS = "10.0.2.50"
 WEB1 = {"name": "web1", "node": "hn1", "uuid": UUID, "mac": MAC, "memory": 256, "volumes": ["1.0", "1.1"]}
 RUNNING = {
     "name": "web1",
@@ -23,9 +24,11 @@ RUNNING = {
     "uuid": UUID,
     "type": "pvh",
     "mac": MAC,
+    "address": ADDRESS,
     "volumes": ["1.0", "1.1"],
 }
-STOPPED = {"name": "web1", "state": "stopped", "node": "", "memory": 0, "vcpus": 0, "uuid": "", "type": "", "mac": "", "volumes": []}
+NOTHING = {"memory": 0, "vcpus": 0, "uuid": "", "type": "", "mac": "", "volumes": []}
+STOPPED = {"name": "web1", "state": "stopped", "node": "", "address": ADDRESS, **NOTHING}
 ROUTE = "ssh: connect to host 10.0.0.22 port 22: No route to host"
 
 
@@ -62,7 +65,7 @@ class Fabric:
         if program == _xen_host.INSPECT[0]:
             return 0, self._inspection(node), ""
         if program == _xen_host.START:
-            assert words == ["web1", "1.0", "1.1"]
+            assert words == ["1.0", "1.1"]
             self.started = self.commands.calls[-1].options["data"]
             self.guests[node]["web1"] = ("-b----", 256)
         else:
@@ -89,14 +92,16 @@ class Fabric:
 def fabric(run_module, commands, monkeypatch):
     made = Fabric(run_module, commands)
     monkeypatch.setattr(Access, "hardware_nodes", lambda _self: {node: {"role": "hardware"} for node in made.guests})
+    monkeypatch.setattr(Access, "instance_addresses", lambda _self: {"web1": ADDRESS})
     monkeypatch.setattr(AnsibleModule, "warn", lambda _module, text: made.warnings.append(text))
     return made
 
 
 # What is there, what is asked for, the instance afterwards, what it takes.
 CHANGES = {
-    "start": ({}, {}, RUNNING, [("hn1", _xen_host.START, "web1", "1.0", "1.1")]),
+    "start": ({}, {}, RUNNING, [("hn1", _xen_host.START, "1.0", "1.1")]),
     "stop": ({"hn2": {"web1": ("-b----", 256)}}, {"state": "stopped"}, STOPPED, [("hn2", "xl", "shutdown", "-w", "web1")]),
+    "remove": ({"hn2": {"web1": ("-b----", 256)}}, {"state": "absent"}, STOPPED, [("hn2", "xl", "shutdown", "-w", "web1")]),
 }
 EVERY_CHANGE = pytest.mark.parametrize("case", CHANGES)
 
@@ -206,12 +211,13 @@ def test_a_start_that_cannot_be_is_refused(fabric, changes, options, message, ch
 
 
 @BOTH_MODES
-def test_nothing_is_called_stopped_while_it_may_run(fabric, check_mode):
+@pytest.mark.parametrize("state", ["stopped", "absent"])
+def test_nothing_is_called_stopped_while_it_may_run(fabric, state, check_mode):
     fabric.silent = {"hn2"}
-    result = fabric.run(state="stopped", check_mode=check_mode)
+    result = fabric.run(state=state, check_mode=check_mode)
     assert result["failed"]
     assert result["msg"] == "web1 was not stopped: hn2 did not answer, and it may run there"
-    assert not fabric.run(state="stopped", dead_nodes=["hn2"], check_mode=check_mode)["changed"]
+    assert not fabric.run(state=state, dead_nodes=["hn2"], check_mode=check_mode)["changed"]
 
 
 @BOTH_MODES
@@ -251,7 +257,7 @@ def test_to_stop_an_instance_its_name_is_enough(fabric, run_module):
         pytest.param({"volumes": ["1.0", "1.1", "1.2"]}, "volumes ['1.0', '1.1', '1.2'] of web1", id="volumes-three"),
         pytest.param({"volumes": ["1.0,access=w"]}, "volumes ['1.0,access=w'] of web1", id="volumes-and-more"),
         pytest.param({"timeout": 0}, "timeout 0", id="timeout"),  # timeout(1) would take it for: no limit
-        pytest.param({"state": "absent"}, "absent", id="state"),
+        pytest.param({"state": "paused"}, "paused", id="state"),
         pytest.param({"memory": "much"}, "memory", id="memory-text"),
     ],
 )

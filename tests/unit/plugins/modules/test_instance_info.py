@@ -35,14 +35,18 @@ def inspection(*guests, free=488):
 @pytest.fixture
 def ask(run_module, commands, monkeypatch, tmp_path):
     """Return a function that runs the module. said: {node: its inspection, or an answer of ssh}."""
-    monkeypatch.setattr(_access.Access.__init__, "__defaults__", (str(tmp_path),))
+    access = tmp_path / "access"
+    access.mkdir()
+    records = {"instances": {"web1": {"address": "10.0.2.50/24"}, "db1": {"address": ""}}}
+    (tmp_path / "instances.json").write_text(json.dumps(records), encoding="utf-8")
+    monkeypatch.setattr(_access.Access.__init__, "__defaults__", (str(access),))
 
     def run(said, name=None, check_mode=False):
         nodes = {node: {"role": "hardware"} for node in said} | {"sn1": {"role": "storage"}}
-        (tmp_path / "nodes.json").write_text(json.dumps(nodes), encoding="utf-8")
+        (tmp_path / "access/nodes.json").write_text(json.dumps(nodes), encoding="utf-8")
 
         def ssh(argv):
-            assert argv[:3] == ["ssh", "-F", f"{tmp_path}/ssh_config"]
+            assert argv[:3] == ["ssh", "-F", f"{access}/ssh_config"]
             assert shlex.split(argv[-1]) == ["/usr/lib/bareroot/inspect"]
             answer = said[argv[3]]
             return (0, answer, "") if isinstance(answer, str) else answer
@@ -58,7 +62,8 @@ def ask(run_module, commands, monkeypatch, tmp_path):
 def described(name="web1", node="hn1", state="running"):
     volumes = ["1.0", "1.1"]
     there = {"memory": 256, "vcpus": 1, "uuid": UUID, "type": "pvh", "mac": "00:16:3e:00:00:01", "volumes": volumes}
-    return {"name": name, "node": node, "state": state, **there}
+    address = "10.0.2.50" if name.startswith("web1") else ""
+    return {"name": name, "node": node, "state": state, "address": address, **there}
 
 
 SAID = {
@@ -107,10 +112,10 @@ def test_a_node_that_is_silent_without_a_word_is_named(ask):
 
 def test_a_machine_without_a_record_of_nodes_is_no_config_node(ask, run_module, tmp_path):
     ask({})
-    (tmp_path / "nodes.json").unlink()
+    (tmp_path / "access/nodes.json").unlink()
     result = run_module(instance_info, {})
     assert result["failed"]
-    assert result["msg"].startswith(f"cannot ask the HardwareNodes: cannot read {tmp_path}/nodes.json: ")
+    assert result["msg"].startswith(f"cannot ask the HardwareNodes: cannot read {tmp_path}/access/nodes.json: ")
     assert result["msg"].endswith("after playbooks/boot_tree.yml")
 
 
