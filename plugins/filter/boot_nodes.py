@@ -73,7 +73,8 @@ def _common(name: str, host: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _storage_node(name: str, host: Mapping[str, Any]) -> dict[str, Any]:
-    return {**_common(name, host), "role": "storage", "image_kind": "storage", "root": "ram"}
+    bmc_mac = _mac(name, host, "node_bmc_network_mac")
+    return {**_common(name, host), "role": "storage", "image_kind": "storage", "root": "ram", "bmc_mac": bmc_mac}
 
 
 def _hardware_node(name: str, host: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ description:
   - Returns the value of the option O(bareroot.cloud.instance_volumes#module:instances).
 options:
   _input:
-    description: Instances, as the filter P(bareroot.cloud.wanted_instances#filter) returns them.
+    description: Instances, as the filter P(bareroot.cloud.instances_here#filter) returns them.
     type: list
     elements: dict
     required: true
@@ -34,7 +34,7 @@ options:
 EXAMPLES = r"""
 - name: Show the volumes
   ansible.builtin.debug:
-    msg: "{{ wanted | bareroot.cloud.instance_volume_list(records.instances, fetched.templates) }}"
+    msg: "{{ here | bareroot.cloud.instance_volume_list(records.instances, fetched.templates) }}"
 """
 
 RETURN = r"""
@@ -59,6 +59,7 @@ def instance_volume_list(instances: list[dict[str, Any]], records: dict[str, Any
                 "name": name,
                 "state": "present",
                 "template": templates[instance["template"]],
+                "half": instance["half"],
                 "size": instance["disk_size"],
                 "root_address": record["volumes"]["root"],
                 "seed_address": record["volumes"]["seed"],

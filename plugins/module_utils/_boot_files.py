@@ -6,6 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from ipaddress import IPv4Interface
 
+from ._cluster import Cluster
+
 # In MiB. With less, dom0 does not come up, whatever the machine.
 LEAST_DOM0_MEMORY = 512
 
@@ -40,6 +42,11 @@ class Node:
     # The StorageNode that exports root images by NFS.
     nfs_server: str = ""
     instance_mac: str = ""
+    # The card with which a StorageNode reaches the BMCs.
+    bmc_mac: str = ""
+    bmc_address: IPv4Interface | None = None
+    # What a StorageNode of a pair is a member of.
+    cluster: Cluster | None = None
     authorized_keys: tuple[str, ...] = field(default=())
 
     @property

@@ -6,13 +6,17 @@ from __future__ import annotations
 import functools
 import json
 import os
+import secrets
 import uuid
-from ipaddress import IPv4Interface
+from ipaddress import IPv4Address, IPv4Interface
 from typing import Any
 
-from . import _addresses, _boot_files, _identity, _names, _personality, _state
+from . import _addresses, _boot_files, _cluster, _identity, _names, _personality, _state
 from ._boot_files import LEAST_DOM0_MEMORY
 from ._volumes import IMAGE_SHELF, SLOTS
+
+# StorageNodes that keep one set of data.
+PAIR = 2
 
 NOT_PUBLISHED = _boot_files.Image(name="image-0000000000000000", root_sha256="0" * 64, root_size=0, has_xen=True)
 
@@ -60,7 +64,7 @@ def _check_root(node: dict[str, Any], storage_nodes: list[dict[str, Any]]) -> No
 
 def _check_macs(node: dict[str, Any], owners: dict[str, str], has_storage_network: bool) -> None:
     name = node["name"]
-    for option in ("mac", "storage_mac", "instance_mac"):
+    for option in ("mac", "storage_mac", "instance_mac", "bmc_mac"):
         mac = node[option]
         if not mac and option != "mac":
             continue
@@ -71,6 +75,23 @@ def _check_macs(node: dict[str, Any], owners: dict[str, str], has_storage_networ
         owners[mac] = name
     if node["storage_mac"] and not has_storage_network:
         raise BadInputError(f"{name} has a storage_mac, but there is no storage_network, such as 10.1.0.0/24")
+
+
+def check_pair(nodes: list[dict[str, Any]], config_nodes: dict[str, str]) -> None:
+    """Refuse StorageNodes that cannot be a pair, and voters that nobody could tell from each other."""
+    storage_nodes = [node for node in nodes if node["role"] == "storage"]
+    if len(storage_nodes) > PAIR:
+        raise BadInputError(f"{len(storage_nodes)} StorageNodes: {', '.join(node['name'] for node in storage_nodes)}; use one, or a pair")
+    if len({bool(node["storage_mac"]) for node in storage_nodes}) > 1:
+        names = " and ".join(node["name"] for node in storage_nodes)
+        raise BadInputError(f"only one of {names} has a storage_mac, and they are to replicate to each other: give both one, or neither")
+    if len(storage_nodes) == PAIR and not config_nodes:
+        raise BadInputError(
+            "config_nodes is empty, and a pair of StorageNodes needs a third vote: give the ConfigNode, such as cn1: 10.0.0.1"
+        )
+    for name in config_nodes:
+        if not _names.matches(_names.HOST, name) or name in {node["name"] for node in nodes}:
+            raise BadInputError(f"ConfigNode {name!r}: use a name that no other machine has, of lower-case letters and digits, such as cn1")
 
 
 class Images:
@@ -119,17 +140,20 @@ class BootTree:
         self.network = _addresses.parse_network(params["network"], "network")
         self.storage_network = _addresses.parse_network(params["storage_network"], "storage_network") if params["storage_network"] else None
         _addresses.parse_host(params["server"], self.network, "server")
+        self.bmc_network = _addresses.parse_network(params["bmc_network"], "bmc_network") if params["bmc_network"] else None
         check_nodes(params["nodes"], self.storage_network is not None)
+        check_pair(params["nodes"], params["config_nodes"])
         self.records_path = os.path.join(params["state_directory"], "nodes.json")
         self.records: dict[str, Any] = {"nodes": {}, "exports": {}, "access": {}, **_state.read_json(self.records_path)}
         self.images = Images(os.path.join(params["directory"], "images"), dict(self.records["exports"]))
         self.addresses = self._addresses()
         self.nfs_server = self._nfs_server()
+        self.cluster = self._voters()
 
     def _addresses(self) -> dict[str, str]:
-        for address in self.params["taken"]:
-            _addresses.parse_host(address, self.network, "in taken:")
-        taken = dict.fromkeys(self.params["taken"], "another machine")
+        taken = {address: name for name, address in self.params["config_nodes"].items()}
+        for address in taken:
+            _addresses.parse_host(address, self.network, "in config_nodes:")
         return _addresses.allocate(
             [(node["name"], node["address"]) for node in self.params["nodes"]],
             {name: record["addresses"] for name, record in self.records["nodes"].items()},
@@ -146,11 +170,16 @@ class BootTree:
             self.images.export([node["image"] or self.images.current.get(node["image_kind"], "") for node in kinds])
         nodes = [self._node(node) for node in options]
         records = {"nodes": self._new_records(nodes), "exports": self.images.exports, "access": self._new_access()}
+        if self.cluster:
+            records["cluster"] = {"key": self.cluster.key}
+        elif "cluster" in self.records:
+            records["cluster"] = self.records["cluster"]
         kept, ca = records["nodes"], records["access"]["ca"]
         personalities = {f"{node.address.ip}.tar": personality(node, kept[node.name], ca) for node in nodes}
         hosts = "".join(f"{_boot_files.dhcp_host(node)}\n" for node in nodes).encode()
         access = access_directory(nodes, records["access"], os.path.join(self.params["state_directory"], "access"))
-        return {"boot": boot_directory(nodes), "personality": personalities, "dhcp": {"hosts": hosts}, "access": access}, records
+        files = {"boot": boot_directory(nodes), "personality": personalities, "dhcp": {"hosts": hosts}, "access": access}
+        return {**files, "cluster": cluster_directory(self.cluster)}, records
 
     def _node(self, options: dict[str, Any]) -> _boot_files.Node:
         return _boot_files.Node(
@@ -167,6 +196,9 @@ class BootTree:
             storage_mtu=self.params["storage_mtu"],
             nfs_server=self.nfs_server,
             instance_mac=options["instance_mac"],
+            bmc_mac=options["bmc_mac"],
+            bmc_address=self._bmc_address(options),
+            cluster=self.cluster if options["role"] == "storage" else None,
             authorized_keys=tuple(key.strip() for key in options["authorized_keys"]),
         )
 
@@ -176,6 +208,28 @@ class BootTree:
         if options["storage_mac"] and self.storage_network:
             return _addresses.same_host(address, self.network, self.storage_network)
         return IPv4Interface((address, self.network.prefixlen))
+
+    def _bmc_address(self, options: dict[str, Any]) -> IPv4Interface | None:
+        if not options["bmc_mac"]:
+            return None
+        if not self.bmc_network:
+            raise BadInputError(f"{options['name']} has a bmc_mac, but there is no bmc_network, such as 10.3.0.0/24")
+        return _addresses.same_host(self.addresses[options["name"]], self.network, self.bmc_network)
+
+    def _voters(self) -> _cluster.Cluster | None:
+        """Return the voters of a pair: all ConfigNodes and both StorageNodes."""
+        storage_nodes = [node for node in self.params["nodes"] if node["role"] == "storage"]
+        if len(storage_nodes) < PAIR:
+            return None
+        members = [self._member(name, address) for name, address in self.params["config_nodes"].items()]
+        members += [self._member(node["name"], self.addresses[node["name"]], str(self._storage_address(node).ip)) for node in storage_nodes]
+        key = self.records.get("cluster", {}).get("key") or secrets.token_hex(_cluster.KEY_BYTES)
+        return _cluster.Cluster(tuple(members), self.params["token"], key)
+
+    def _member(self, name: str, address: str, storage_address: str = "") -> _cluster.Member:
+        # An address is a machine's own for ever, and so is its number.
+        number = int(IPv4Address(address)) - int(self.network.network_address)
+        return _cluster.Member(name, number, address, storage_address)
 
     def _nfs_server(self) -> str:
         servers = [self._storage_address(node) for node in self.params["nodes"] if node["role"] == "storage"]
@@ -251,6 +305,11 @@ def access_directory(nodes: list[_boot_files.Node], access: dict[str, str], dire
         "ssh_config": _boot_files.ssh_config(nodes, directory),
     }
     return {name: text.encode() for name, text in files.items()}
+
+
+def cluster_directory(cluster: _cluster.Cluster | None) -> dict[str, bytes]:
+    """Return what the ConfigNode's own Corosync reads; nothing where there is no pair."""
+    return {"corosync.conf": _cluster.corosync_conf(cluster).encode(), "authkey": cluster.key.encode()} if cluster else {}
 
 
 def boot_directory(nodes: list[_boot_files.Node]) -> dict[str, bytes]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from ipaddress import IPv4Network
 from typing import Any
 
-from . import _addresses, _inventory_bmc, _inventory_instances, _inventory_memory, _names
+from . import _addresses, _inventory_bmc, _inventory_instances, _inventory_memory, _inventory_pair, _names
 from ._mistakes import Mistake, attempt
 from ._storage_layout import MOST_DISKS
 
@@ -71,6 +71,7 @@ def find(hosts: Mapping[str, Mapping[str, Any]], groups: Mapping[str, list[str]]
         *(mistake for name, variables in hosts.items() for mistake in _texts(name, variables)),
         *_macs(machines, set(booted), hosts),
         *_inventory_bmc.find(machines, hosts),
+        *_inventory_pair.find(machines, hosts, groups),
         *_networks(machines, hosts, groups),
         *_roots(hosts, groups),
         *(mistake for name in booted for mistake in _keys(name, hosts[name])),

@@ -16,7 +16,7 @@ from ._mistakes import Mistake, attempt
 COPIES = (_xen_host.ARRIVING, _xen_host.LEAVING)
 # LVM keeps names that begin so to itself.
 LVM_PREFIXES = ("pvmove", "snapshot")
-CARDS = ("node_mac", "node_storage_mac", "node_instance_mac")
+CARDS = ("node_mac", "node_storage_mac", "node_instance_mac", "node_bmc_network_mac")
 Variables = Mapping[str, Any]
 
 

@@ -9,6 +9,7 @@ import json
 import tarfile
 from dataclasses import dataclass
 
+from . import _cluster
 from ._boot_files import Node
 from ._storage_layout import HALVES
 
@@ -37,7 +38,7 @@ def personality_files(node: Node, identity: Identity) -> dict[str, tuple[int, st
     """Return {path: (permissions, text)} of a node's personality."""
     return {
         "etc/hostname": (0o644, f"{node.name}\n"),
-        "etc/hosts": (0o644, f"127.0.0.1 localhost\n{node.address.ip} {node.name}\n{node.server} confignode\n"),
+        "etc/hosts": (0o644, _hosts(node)),
         "etc/machine-id": (0o444, f"{identity.machine_id}\n"),
         "etc/bareroot/network": (0o644, _network(node)),
         "etc/bareroot/node.json": (0o644, _facts(node)),
@@ -48,7 +49,7 @@ def personality_files(node: Node, identity: Identity) -> dict[str, tuple[int, st
         "etc/systemd/journal-upload.conf.d/bareroot.conf": (0o644, f"[Upload]\nURL=http://{node.server}:19532\n"),
         "etc/ssh/bareroot_ca.pub": (0o644, f"{identity.ca}\n"),
         "etc/ssh/bareroot_principals": (0o644, f"{CONFIG_NODE}\n{_migration_principal(node)}"),
-        **(_storage_files(node) if node.role == "storage" else _hardware_files(node, identity)),
+        **(_storage_files(node, identity) if node.role == "storage" else _hardware_files(node, identity)),
         "root/.ssh/authorized_keys": (0o600, "".join(f"{key}\n" for key in node.authorized_keys)),
     }
 
@@ -58,12 +59,27 @@ def _time(node: Node) -> str:
     return f"[Time]\nNTP={node.server}\nFallbackNTP=\nPollIntervalMaxSec=64\n"
 
 
-def _storage_files(node: Node) -> dict[str, tuple[int, str]]:
-    """Return what only StorageNodes have: who may mount the images, and the halves."""
+def _hosts(node: Node) -> str:
+    members = node.cluster.members if node.cluster else ()
+    others = "".join(f"{member.address} {member.name}\n" for member in members if member.name != node.name)
+    return f"127.0.0.1 localhost\n{node.address.ip} {node.name}\n{node.server} confignode\n{others}"
+
+
+def _storage_files(node: Node, identity: Identity) -> dict[str, tuple[int, str]]:
+    """Return what only StorageNodes have: who may mount the images, the halves, and the cluster that keeps a pair."""
     network = (node.storage_address or node.address).network
     # NFSv4's root itself (fsid=0): a root above it would lie on an overlay, which cannot be exported.
     files = {"etc/exports.d/bareroot.exports": (0o644, f"/srv/bareroot/images {network}(ro,fsid=0,no_subtree_check,mountpoint)\n")}
-    files.update({f"etc/drbd.d/{half}.res": (0o644, _drbd_resource(half, minor, node)) for minor, half in enumerate(HALVES)})
+    cluster = node.cluster
+    replicas = {node.name: str((node.storage_address or node.address).ip)}
+    if cluster:
+        replicas = {member.name: member.storage_address for member in cluster.storage_nodes}
+    for minor, half in enumerate(HALVES):
+        files[f"etc/drbd.d/{half}.res"] = (0o644, _cluster.drbd_resource(half, minor, replicas, cluster is not None))
+        files[f"etc/bareroot/{half}.mac"] = (0o644, f"{_cluster.half_mac(identity.ca, half)}\n")
+    if cluster:
+        files["etc/corosync/corosync.conf"] = (0o644, _cluster.corosync_conf(cluster))
+        files["etc/corosync/authkey"] = (0o400, cluster.key)
     return files
 
 
@@ -82,25 +98,12 @@ def _hardware_files(node: Node, identity: Identity) -> dict[str, tuple[int, str]
     }
 
 
-def _drbd_resource(half: str, minor: int, node: Node) -> str:
-    """Return DRBD's definition of a half. It has no peer yet: a second StorageNode joins while it is in use."""
-    return (
-        f"resource {half} {{\n"
-        f"    device /dev/drbd{minor};\n"
-        f"    disk /dev/bareroot/{half};\n"
-        "    meta-disk internal;\n"
-        f"    on {node.name} {{\n"
-        f"        address {(node.storage_address or node.address).ip}:{7788 + minor};\n"
-        "    }\n"
-        "}\n"
-    )
-
-
 def _network(node: Node) -> str:
     """Return the shell variables that scripts/bareroot reads. Addresses and MACs need no quoting."""
     return (
         f"STORAGE_MAC={node.storage_mac}\nSTORAGE_ADDRESS={node.storage_address or ''}\nSTORAGE_MTU={node.storage_mtu}\n"
         f"BRIDGE_MAC={node.instance_mac}\nBRIDGE_NAME={BRIDGE}\nVOLUMES={'aoe' if node.role == 'hardware' else ''}\n"
+        f"BMC_MAC={node.bmc_mac}\nBMC_ADDRESS={node.bmc_address or ''}\n"
     )
 
 

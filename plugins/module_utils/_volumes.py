@@ -7,8 +7,13 @@ All that belongs to a volume lies in its LVM tags, on the data disks: what expor
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from . import _names
+
+HALVES = ("half0", "half1")
+GROUP_PREFIX = "bareroot_"
 POOL = "pool"
 FIELDS = "vg_name,lv_name,lv_size,origin,pool_lv,data_percent,lv_tags"
 EXPORT_TAG = "bareroot.export."
@@ -36,6 +41,10 @@ class Volume:
     address: str = ""
 
     @property
+    def half(self) -> str:
+        return self.group.removeprefix(GROUP_PREFIX)
+
+    @property
     def path(self) -> str:
         return f"/dev/{self.group}/{self.name}"
 
@@ -47,7 +56,7 @@ class Volume:
         """What modules return."""
         return {
             "name": self.name,
-            "half": self.group.removeprefix("bareroot_"),
+            "half": self.half,
             "size": self.size,
             "template": self.template,
             "export": self.export,
@@ -64,22 +73,76 @@ class Pool:
     size: int
     used: int
 
+    @property
+    def half(self) -> str:
+        return self.group.removeprefix(GROUP_PREFIX)
+
+    @property
+    def free(self) -> int:
+        return self.size - self.used
+
+    def as_result(self) -> dict[str, str | int]:
+        """What modules return."""
+        return {"half": self.half, "size": self.size, "used": self.used, "free": self.free}
+
+
+class Catalog:
+    """The volumes of all halves that are here, and the halves' pools. Only a template may be in more than one half."""
+
+    def __init__(self, volumes: Iterable[Volume], pools: list[Pool]) -> None:
+        self.pools = pools
+        self._halves: dict[str, dict[str, Volume]] = {}
+        for volume in volumes:
+            self.put(volume)
+
+    def __iter__(self) -> Iterator[Volume]:
+        return (volume for half in self._halves.values() for volume in half.values())
+
+    def at(self, half: str, name: str) -> Volume | None:
+        """Return the volume of that name in one half."""
+        return self._halves.get(half, {}).get(name)
+
+    def named(self, name: str) -> list[Volume]:
+        """Return the volumes of that name, one for each half that has it."""
+        return [half[name] for half in self._halves.values() if name in half]
+
+    def seen_from(self, half: str = "") -> dict[str, Volume]:
+        """Return the volumes by name. Of a template in several halves, that of this half, or else of the half with the most room."""
+        room = {pool.half: pool.free for pool in self.pools}
+        found: dict[str, Volume] = {}
+        for place in sorted(self._halves, key=lambda place: (place == half, room.get(place, 0)), reverse=True):
+            found = self._halves[place] | found
+        return found
+
+    def put(self, volume: Volume) -> None:
+        """Add a volume, or replace it in its half."""
+        self._halves.setdefault(volume.half, {})[volume.name] = volume
+        halves = [other.half for other in self.named(volume.name)]
+        if len(halves) > 1 and not _names.matches(_names.IMAGE, volume.name):
+            raise ValueError(
+                f"volume {volume.name} is in {' and in '.join(sorted(halves))}, and only a template may be: "
+                f"see which one is used, and remove the other, such as with: lvremove {volume.group}/{volume.name}"
+            )
+
+    def remove(self, volume: Volume) -> None:
+        del self._halves[volume.half][volume.name]
+
 
 def lvs_argv() -> list[str]:
     """Return the one command that reads all volumes and pools."""
     return ["lvs", "--reportformat", "json", "--units", "b", "--nosuffix", "--options", FIELDS, "--select", "vg_name=~^bareroot_half"]
 
 
-def parse(report: dict) -> tuple[dict[str, Volume], list[Pool]]:
+def parse(report: dict) -> Catalog:
     """Read that command's output."""
-    volumes, pools = {}, []
+    volumes, pools = [], []
     for row in report["report"][0]["lv"]:
         if row["pool_lv"]:
-            volumes[row["lv_name"]] = _volume(row)
+            volumes.append(_volume(row))
         elif row["lv_name"] == POOL:
             size = int(row["lv_size"])
             pools.append(Pool(row["vg_name"], size, int(size * float(row["data_percent"] or 0) / 100)))
-    return volumes, pools
+    return Catalog(volumes, pools)
 
 
 def _volume(row: dict[str, str]) -> Volume:
@@ -127,26 +190,36 @@ def emptiest(pools: list[Pool]) -> Pool:
     """Return the pool with the most room."""
     if not pools:
         raise ValueError("no half is active here: is bareroot-storage.service running, has storage_layout been applied?")
-    return max(pools, key=lambda pool: pool.size - pool.used)
+    return max(pools, key=lambda pool: pool.free)
 
 
-def wanted(options: dict, volumes: dict[str, Volume], pools: list[Pool], group: str = "") -> Volume:
+def pool_for(half: str, pools: list[Pool]) -> Pool:
+    """Return the pool of a half, which must be here; where none is named, the one with the most room."""
+    found = next((pool for pool in pools if pool.half == half), None) if half else emptiest(pools)
+    if found is None:
+        raise ValueError(f"{half} is not active here; active are: {', '.join(pool.half for pool in pools) or 'none'}")
+    return found
+
+
+def wanted(options: dict, volumes: dict[str, Volume], pools: list[Pool], half: str = "") -> Volume:
     """Return the volume as it should be.
 
-    options: name, size, template, export, address of the module `volume`. group: volume group of a new one that is no clone;
-    empty for the one with the most room.
+    options: name, size, template, export, address of the module `volume`. volumes: as they are seen from the half.
+    half: where a new one goes; empty for the half of its template, or without one for the half with the most room.
     """
     name, size, template = options["name"], options["size"], options["template"] or ""
     present, origin = volumes.get(name), volumes.get(template)
     if not present and template and not origin:
         raise ValueError(f"template {template} of {name} is no volume here; volumes are: {', '.join(sorted(volumes)) or 'none'}")
+    if not present and origin and half and origin.half != half:
+        raise ValueError(f"template {template} of {name} is in {origin.half}, not in {half}; a clone lies where its template is")
     if not present and not template and not size:
         raise ValueError(f"size of {name} is missing: write one such as 10G, or name a template")
     least = present.size if present else origin.size if origin else 0
     bytes_wanted = parse_size(size) if size else least
     if bytes_wanted < least:
         raise ValueError(f"size {size} of {name} is less than the {least // UNITS['M']} MiB that it has: volumes are never made smaller")
-    place = present.group if present else origin.group if origin else group or emptiest(pools).group
+    place = present.group if present else origin.group if origin else pool_for(half, pools).group
     template_is = present.template if present else template
     return Volume(name, place, bytes_wanted, template_is, options["export"], options["address"] if options["export"] else "")
 

@@ -10,7 +10,7 @@ module: boot_tree
 short_description: Render everything the ConfigNode serves to the machines that boot from it
 description:
   - Renders, for all nodes at once, DHCP hosts, iPXE scripts, Xen configurations and personalities, and how the ConfigNode itself
-    reaches the nodes (C(access) below O(state_directory)).
+    reaches the nodes (C(access) below O(state_directory)). Two StorageNodes are a pair; C(cluster) there is what Corosync reads then.
   - Allocates what a node keeps for ever (address, machine ID, SSH host key and certificate) and records it in C(nodes.json)
     below O(state_directory). A node that is gone loses its files, not its record; its address is never given to another node.
 version_added: 0.1.0
@@ -74,6 +74,10 @@ options:
         description: MAC of the card on the instance network; empty for none.
         type: str
         default: ""
+      bmc_mac:
+        description: MAC of the card with which a StorageNode reaches the BMCs' network; empty for none.
+        type: str
+        default: ""
       authorized_keys:
         description: SSH public keys of root.
         type: list
@@ -99,11 +103,20 @@ options:
     description: MTU of the storage network, in bytes. AoE carries 16 sectors a frame at 8228 and 2 at 1500.
     type: int
     default: 1500
-  taken:
-    description: Further addresses of the boot network that are in use.
-    type: list
-    elements: str
-    default: []
+  bmc_network:
+    description: The BMCs' network in CIDR notation; a node with a O(nodes[].bmc_mac) has the same host part there. Empty for none.
+    type: str
+    default: ""
+  config_nodes:
+    description: Address of each ConfigNode on the boot network, by name. With two StorageNodes they vote on which serves what.
+    type: dict
+    default: {}
+  token:
+    description:
+      - With two StorageNodes, for how many milliseconds a voter may be silent before it counts as lost. This is Corosync's
+        C(token).
+    type: int
+    default: 10000
   directory:
     description: Root of what is served.
     type: path
@@ -167,7 +180,7 @@ def diff_of(directory: str, change: _tree.Change) -> dict[str, str]:
         before, after = (data and _personality.listing(data).encode() for data in (change.before, change.after))
         change = _tree.Change(change.path, before, after)
     # What an interrupted run left may be a key too.
-    if directory == "access" and (change.path == "key" or change.after is None):
+    if directory in ("access", "cluster") and (change.path in ("key", "authkey") or change.after is None):
         change = _tree.Change(change.path, *(data and f"{_personality.digest(data)}\n".encode() for data in (change.before, change.after)))
     return _tree.text_diff(change, f"{directory}/{change.path}")
 
@@ -192,6 +205,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
         ("personality", _tree.Target(os.path.join(params["directory"], "personality"), 0o640, readers)),
         ("dhcp", _tree.Target(os.path.join(params["state_directory"], "dhcp"), 0o644)),
         ("access", _tree.Target(os.path.join(params["state_directory"], "access"), 0o600)),
+        ("cluster", _tree.Target(os.path.join(params["state_directory"], "cluster"), 0o600)),
     ]
     changes = [(name, target, target.compare(files[name])) for name, target in targets]
     if not module.check_mode:
@@ -223,6 +237,7 @@ def main() -> None:
         "dom0_memory": {"type": "int", "default": 0},
         "storage_mac": {"type": "str", "default": ""},
         "instance_mac": {"type": "str", "default": ""},
+        "bmc_mac": {"type": "str", "default": ""},
         "authorized_keys": {"type": "list", "elements": "str", "default": [], "no_log": False},
     }
     module = AnsibleModule(
@@ -233,7 +248,9 @@ def main() -> None:
             "address_range": {"type": "str", "default": ""},
             "storage_network": {"type": "str", "default": ""},
             "storage_mtu": {"type": "int", "default": 1500},
-            "taken": {"type": "list", "elements": "str", "default": []},
+            "bmc_network": {"type": "str", "default": ""},
+            "config_nodes": {"type": "dict", "default": {}},
+            "token": {"type": "int", "default": 10000},
             "directory": {"type": "path", "default": "/srv/bareroot"},
             "state_directory": {"type": "path", "default": "/var/lib/bareroot"},
             "reader_group": {"type": "str", "default": "www-data"},

@@ -44,6 +44,13 @@ options:
         description: Volume that a new root volume is a clone of.
         type: str
         default: ""
+      half:
+        description:
+          - The half that a new root volume goes to, which must have the template; its seed volume goes there too.
+          - Empty for the half of the template, of those that have it the one with the most room.
+        type: str
+        choices: ["", half0, half1]
+        default: ""
       size:
         description: Size of the root volume, as a number and V(M), V(G) or V(T).
         type: str
@@ -108,6 +115,7 @@ INSTANCE = {
     "name": {"type": "str", "required": True},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "template": {"type": "str", "default": ""},
+    "half": {"type": "str", "choices": ["", *_volumes.HALVES], "default": ""},
     "size": {"type": "str", "default": "4G"},
     "root_address": {"type": "str", "default": ""},
     "seed_address": {"type": "str", "default": ""},
@@ -163,8 +171,8 @@ class Planner:
     def __init__(self, runner: Runner, check_mode: bool) -> None:
         self.runner = runner
         self.check_mode = check_mode
-        self.volumes, self.pools = _volumes.parse(runner.run_json(_volumes.lvs_argv()))
-        self.active = _units.active(runner, [volume.unit for volume in self.volumes.values() if volume.export])
+        self.catalog = _volumes.parse(runner.run_json(_volumes.lvs_argv()))
+        self.active = _units.active(runner, [volume.unit for volume in self.catalog if volume.export])
         self.plan = Plan()
 
     def add(self, instance: dict[str, Any]) -> None:
@@ -173,40 +181,41 @@ class Planner:
             self._remove(f"{name}-root")
             self._remove(f"{name}-seed")
             return
-        self._expect(name, instance["template"])
-        root = self._have(f"{name}-root", instance["template"], instance["size"], instance["root_address"])
-        exists = f"{name}-seed" in self.volumes
-        seed = self._have(f"{name}-seed", "", SEED_SIZE, instance["seed_address"], root.group)
+        self._expect(name, instance["template"], instance["half"])
+        root = self._have(f"{name}-root", instance["template"], instance["size"], instance["root_address"], instance["half"])
+        exists = self.catalog.named(f"{name}-seed")
+        seed = self._have(f"{name}-seed", "", SEED_SIZE, instance["seed_address"], root.half)
         if not exists or not Seed(self.runner, instance["seed"]).is_on(seed.path):
             self.plan.seeds[seed.path] = instance["seed"]
 
-    def _expect(self, name: str, template: str) -> None:
+    def _expect(self, name: str, template: str, half: str) -> None:
         """Refuse a new root volume that would be empty. In check mode, count on a template that is not fetched yet."""
-        if f"{name}-root" in self.volumes or template in self.volumes:
+        if self.catalog.named(f"{name}-root") or any(half in ("", origin.half) for origin in self.catalog.named(template)):
             return
         if not template:
             raise ValueError(f"template of {name} is missing: its root volume is a clone of one, such as debian-0123456789abcdef")
         if self.check_mode and _names.matches(_names.IMAGE, template):
-            self.volumes[template] = _volumes.Volume(template, _volumes.emptiest(self.pools).group, 0)
+            self.catalog.put(_volumes.Volume(template, _volumes.pool_for(half, self.catalog.pools).group, 0))
 
-    def _have(self, name: str, template: str, size: str, address: str, group: str = "") -> _volumes.Volume:
-        _volumes.check(name, address, self.volumes)
+    def _have(self, name: str, template: str, size: str, address: str, half: str) -> _volumes.Volume:
+        volumes = self.catalog.seen_from(half)
+        _volumes.check(name, address, volumes)
         if not address:
             raise ValueError(f"address of {name} is missing: an export needs a shelf.slot such as 1.0")
-        present = self.volumes.get(name)
+        present = volumes.get(name)
         options = {"name": name, "size": size, "template": template, "export": "aoe", "address": address}
-        target = _volumes.wanted(options, self.volumes, self.pools, group)
-        origin = self.volumes.get(target.template)
+        target = _volumes.wanted(options, volumes, self.catalog.pools, half)
+        origin = volumes.get(target.template)
         steps = _volumes.commands(present, target, origin.size if origin else 0)
         if target.unit not in self.active or ["systemctl", "stop", target.unit] in steps:
             self.plan.exports.append(target.unit)
         self.plan.commands += steps
-        self.volumes[name] = target
+        self.catalog.put(target)
         return target
 
     def _remove(self, name: str) -> None:
-        volume = self.volumes.pop(name, None)
-        if volume:
+        for volume in self.catalog.named(name):
+            self.catalog.remove(volume)
             self.plan.commands.append(["systemctl", "stop", volume.unit])
             self.plan.commands.append(["lvremove", "--yes", f"{volume.group}/{volume.name}"])
 

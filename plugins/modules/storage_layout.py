@@ -10,7 +10,9 @@ module: storage_layout
 short_description: Lay out a StorageNode's data disks
 description:
   - Makes of one or two data disks what volumes live on. Two disks become an md RAID1. On it lies the LVM volume group C(bareroot)
-    with a file system for node images and two halves. Each half is a DRBD device, without a peer at first, with an LVM thin pool on top.
+    with a file system for node images, one for the state of the cluster engine, and two halves. Each half is a DRBD device, without a
+    peer at first, with an LVM thin pool on top.
+  - A StorageNode that joins another one gets halves of the same size, without anything on them, see O(origin_halves).
   - What exists is never made again. A disk that holds anything else is refused unless O(wipe) allows its loss.
 version_added: 0.1.0
 author:
@@ -39,6 +41,13 @@ options:
     description: Whether disks that hold something else may be wiped. What they hold is lost.
     type: bool
     default: false
+  origin_halves:
+    description:
+      - RV(halves) of the other StorageNode, which has the data, as this module returned it there. Halves that are still to be made
+        here get the same size and no thin pool, and DRBD copies all from the other.
+      - Disks that are too small for that, and finished halves of another size, are refused.
+    type: dict
+    default: {}
 """
 
 EXAMPLES = r"""
@@ -47,6 +56,14 @@ EXAMPLES = r"""
     disks:
       - /dev/disk/by-id/ata-A
       - /dev/disk/by-id/ata-B
+
+- name: Use a disk of a StorageNode that joins another one
+  bareroot.cloud.storage_layout:
+    disks:
+      - /dev/disk/by-id/ata-C
+    origin_halves:
+      half0: 107374182400
+      half1: 107374182400
 """
 
 RETURN = r"""
@@ -56,6 +73,13 @@ commands:
   elements: list
   returned: success
   sample: [[vgcreate, bareroot, /dev/md/bareroot]]
+halves:
+  description:
+    - The halves that are finished, each with its size in bytes. A half that an interrupted run left unfinished is not among them.
+    - In check mode those that were there before.
+  type: dict
+  returned: success
+  sample: {half0: 107374182400, half1: 107374182400}
 """
 
 import os
@@ -76,8 +100,8 @@ class Machine:
         self.runner = runner
 
     def observe(self, disks: list[str]) -> layout.Observed:
-        volumes = self._report("lvs", "lv_name,lv_tags", f"vg_name={layout.GROUP}")
-        groups = frozenset(row["vg_name"] for row in self._report("vgs", "vg_name", f"vg_name=~^{layout.GROUP}"))
+        volumes = self._report("lvs", "lv_name,lv_tags,lv_size", f"vg_name={layout.GROUP}")
+        left = {row["vg_name"]: int(row["vg_free"]) for row in self._report("vgs", "vg_name,vg_free", f"vg_name=~^{layout.GROUP}")}
         signatures = {disk: self._signatures(disk) for disk in disks}
         physical = {os.path.realpath(row["pv_name"]) for row in self._report("pvs", "pv_name", f"vg_name={layout.GROUP}")}
         array = os.path.exists(layout.ARRAY)
@@ -87,12 +111,18 @@ class Machine:
             members=frozenset(disk for disk in disks if os.path.realpath(disk) in physical | parts),
             claimed=frozenset(disk for disk, found in signatures.items() if layout.is_claimed(found)),
             array=array,
-            groups=groups,
+            groups=frozenset(left),
             volumes={row["lv_name"]: tuple(tag for tag in row["lv_tags"].split(",") if tag) for row in volumes},
+            sizes={row["lv_name"]: int(row["lv_size"]) for row in volumes},
+            free=left[layout.GROUP] if layout.GROUP in left else layout.room([self._size(disk) for disk in disks]),
         )
 
+    def _size(self, disk: str) -> int:
+        return int(self.runner.run(["blockdev", "--getsize64", disk]))
+
     def _report(self, program: str, fields: str, select: str) -> list[dict[str, str]]:
-        report = self.runner.run_json([program, "--reportformat", "json", "--options", fields, "--select", select])
+        units = ["--units", "b", "--nosuffix"]
+        report = self.runner.run_json([program, "--reportformat", "json", *units, "--options", fields, "--select", select])
         return report["report"][0][program.removesuffix("s")]
 
     def _signatures(self, disk: str) -> list[tuple[str, str]]:
@@ -105,7 +135,7 @@ class Machine:
         return {os.path.realpath(f"/dev/{part}") for part in os.listdir(f"/sys/block/{name}/slaves")}
 
 
-def check(disks: list[str], images_size: str) -> None:
+def check(disks: list[str], images_size: str, origin: dict[str, int]) -> None:
     if not 1 <= len(disks) <= layout.MOST_DISKS:
         raise ValueError(
             f"storage_node_disks has {len(disks)} disks: give one or two, such as [/dev/disk/by-id/ata-A, /dev/disk/by-id/ata-B]"
@@ -114,6 +144,11 @@ def check(disks: list[str], images_size: str) -> None:
         parse_size(images_size)
     except ValueError as error:
         raise ValueError(f"storage_node_images_size {images_size!r}: write a number and M, G or T, such as 8G") from error
+    if origin and (set(origin) != set(layout.HALVES) or not all(isinstance(size, int) and size > 0 for size in origin.values())):
+        raise ValueError(
+            f"origin_halves is {origin}: give the size in bytes of each half of the other StorageNode, "
+            f"such as {dict.fromkeys(layout.HALVES, 100 << 30)}; has the other one been laid out?"
+        )
     if len({os.path.realpath(disk) for disk in disks}) < len(disks):
         raise ValueError(f"storage_node_disks names one disk twice: {', '.join(disks)}; give two different ones")
     missing = [disk for disk in disks if not os.path.exists(disk)]
@@ -122,12 +157,12 @@ def check(disks: list[str], images_size: str) -> None:
         raise ValueError(f"storage_node_disks: there is no {', no '.join(missing)} here; there is {', '.join(known) or 'no disk'}")
 
 
-def refuse(disks: list[str], observed: layout.Observed, wipe: bool) -> None:
-    reason = layout.conflict(disks, observed)
+def refuse(options: dict, observed: layout.Observed) -> None:
+    reason = layout.conflict(options["disks"], observed) or layout.misfit(options["images_size"], observed, options["origin_halves"])
     if reason:
         raise ValueError(f"{reason}. Nothing was touched.")
     found = [f"{disk} ({', '.join(signatures)})" for disk, signatures in layout.foreign(observed).items()]
-    if found and not wipe:
+    if found and not options["wipe"]:
         raise ValueError(
             f"not ours and not empty: {'; '.join(found)}. Nothing was touched. "
             "If what they hold may be lost, run again with -e storage_node_wipe_disks=true"
@@ -140,25 +175,33 @@ def main() -> None:
             "disks": {"type": "list", "elements": "path", "required": True},
             "images_size": {"type": "str", "default": "8G"},
             "wipe": {"type": "bool", "default": False},
+            "origin_halves": {"type": "dict", "default": {}},
         },
         supports_check_mode=True,
     )
     runner = Runner(module)
-    disks = module.params["disks"]
+    machine = Machine(runner)
+    disks, images_size, origin = (module.params[option] for option in ("disks", "images_size", "origin_halves"))
     try:
-        check(disks, module.params["images_size"])
-        observed = Machine(runner).observe(disks)
-        refuse(disks, observed, module.params["wipe"])
-        commands = layout.plan(disks, module.params["images_size"], observed)
-        if not module.check_mode:
+        check(disks, images_size, origin)
+        observed = machine.observe(disks)
+        refuse(module.params, observed)
+        commands = layout.plan(disks, images_size, observed, origin)
+        if commands and not module.check_mode:
             for command in commands:
                 runner.run(command, timeout=STEP_TIMEOUT)
+            observed = machine.observe(disks)
     except RunError as error:
         module.fail_json(msg=f"cannot lay out the disks: {error}", **error.result)
     except (ValueError, OSError) as error:
         module.fail_json(msg=str(error))
     lines = "".join(f"{' '.join(command)}\n" for command in commands)
-    module.exit_json(changed=bool(commands), commands=commands, diff={"before": "", "after": lines})
+    module.exit_json(
+        changed=bool(commands),
+        commands=commands,
+        halves=layout.finished_halves(observed),
+        diff={"before": "", "after": lines},
+    )
 
 
 if __name__ == "__main__":

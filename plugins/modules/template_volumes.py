@@ -11,6 +11,8 @@ short_description: Have templates that instances begin with as volumes
 description:
   - Fetches published template images from the ConfigNode to volumes of the StorageNode, named as the images are. Volumes of instances
     become clones of them, in a moment.
+  - A clone lies in the half of its template, so each half that has clones needs a copy of its own. The copies have the same name. An image
+    is fetched once, to however many halves it goes.
   - A volume counts only when its image's digest was checked and all was written.
 version_added: 0.1.0
 author:
@@ -26,10 +28,22 @@ requirements:
   - lvm2, thin-provisioning-tools, zstd
 options:
   templates:
-    description: Kinds of template, of which the newest image is meant, such as V(debian); or names of images.
+    description: The templates.
     type: list
-    elements: str
+    elements: dict
     required: true
+    suboptions:
+      template:
+        description: A kind of template, of which the newest image is meant, such as V(debian); or the name of an image.
+        type: str
+        required: true
+      half:
+        description:
+          - The half that is to have it. It must be active on this StorageNode.
+          - Empty for any half; where none has it, it goes to the one with the most room.
+        type: str
+        choices: ["", half0, half1]
+        default: ""
   server:
     description: The ConfigNode's address. Where it is not given, the one that this machine booted from.
     type: str
@@ -42,17 +56,26 @@ options:
 EXAMPLES = r"""
 - name: Have the newest Debian template
   bareroot.cloud.template_volumes:
-    templates: [debian]
+    templates:
+      - template: debian
+
+- name: Have it in both halves
+  bareroot.cloud.template_volumes:
+    templates:
+      - {template: debian, half: half0}
+      - {template: debian, half: half1}
 """
 
 RETURN = r"""
 templates:
-  description: The volume of each template. In check mode, V(debian-0000000000000000) for one that is not published yet.
+  description:
+    - The name of each template's volume, the same in all halves. In check mode, V(debian-0000000000000000) for one that is not published
+      yet.
   type: dict
   returned: success
   sample: {debian: debian-0123456789abcdef}
 fetched:
-  description: The volumes that were or would be made.
+  description: The images that were or would be fetched.
   type: list
   elements: str
   returned: success
@@ -74,6 +97,10 @@ WRITE_TIMEOUT = 1800
 NOT_PUBLISHED = "0" * 16
 # On a volume whose contents are not complete yet.
 UNFINISHED = "bareroot.unfinished"
+TEMPLATE = {
+    "template": {"type": "str", "required": True},
+    "half": {"type": "str", "choices": ["", *_volumes.HALVES], "default": ""},
+}
 
 
 class Published:
@@ -129,65 +156,76 @@ class Templates:
         self.runner = runner
         self.published = published
         self.directory = directory
+        report = runner.run_json(_volumes.lvs_argv())
+        self.catalog = _volumes.parse(report)
+        self.unfinished = {(row["vg_name"], row["lv_name"]) for row in report["report"][0]["lv"] if UNFINISHED in row["lv_tags"].split(",")}
 
-    def present(self) -> tuple[dict[str, _volumes.Volume], list[_volumes.Pool], set[str]]:
-        """Return volumes, pools, and the names of volumes that are not complete."""
-        report = self.runner.run_json(_volumes.lvs_argv())
-        volumes, pools = _volumes.parse(report)
-        unfinished = {row["lv_name"] for row in report["report"][0]["lv"] if UNFINISHED in row["lv_tags"].split(",")}
-        return volumes, pools, unfinished
+    def whole(self, name: str) -> list[str]:
+        """Return the groups of the halves that have all of a template."""
+        return [volume.group for volume in self.catalog.named(name) if (volume.group, name) not in self.unfinished]
 
-    def make(self, name: str, pools: list[_volumes.Pool]) -> None:
+    def groups(self, name: str, halves: set[str]) -> list[str]:
+        """Return the groups that are to have a template. An empty half stands for any."""
+        named = [_volumes.pool_for(half, self.catalog.pools).group for half in sorted(halves - {""})]
+        return named or self.whole(name)[:1] or [_volumes.emptiest(self.catalog.pools).group]
+
+    def make(self, name: str, groups: list[str]) -> None:
+        for volume in self.catalog.named(name):
+            if (volume.group, name) in self.unfinished:
+                self.runner.run(["lvremove", "--yes", f"{volume.group}/{name}"])
         wanted, size = self.published.disk(name)
         if not os.path.ismount(self.directory):
             raise ValueError(f"{self.directory} is not mounted: is bareroot-storage.service running?")
         part = os.path.join(self.directory, f".{name}.part")
         try:
             self.published.fetch(name, part, wanted)
-            group = _volumes.emptiest(pools).group
-            create = ["lvcreate", "--yes", "--wipesignatures", "n", "--thin", "--virtualsize", f"{size}b", "--addtag", UNFINISHED]
-            self.runner.run([*create, "--name", name, f"{group}/{_volumes.POOL}"])
-            device = f"/dev/{group}/{name}"
-            # Sparse: blocks of zeros take no room in the pool.
-            self.runner.run(["zstd", "--quiet", "--decompress", "--force", "--sparse", part, "-o", device], timeout=WRITE_TIMEOUT)
-            self.runner.run(["blockdev", "--flushbufs", device], timeout=WRITE_TIMEOUT)
-            self.runner.run(["lvchange", "--deltag", UNFINISHED, f"{group}/{name}"])
+            for group in groups:
+                self._write(part, name, group, size)
         finally:
             if os.path.exists(part):
                 os.unlink(part)
 
-    def remove(self, volume: _volumes.Volume) -> None:
-        self.runner.run(["lvremove", "--yes", f"{volume.group}/{volume.name}"])
+    def _write(self, part: str, name: str, group: str, size: int) -> None:
+        create = ["lvcreate", "--yes", "--wipesignatures", "n", "--thin", "--virtualsize", f"{size}b", "--addtag", UNFINISHED]
+        self.runner.run([*create, "--name", name, f"{group}/{_volumes.POOL}"])
+        device = f"/dev/{group}/{name}"
+        # Sparse: blocks of zeros take no room in the pool.
+        self.runner.run(["zstd", "--quiet", "--decompress", "--force", "--sparse", part, "-o", device], timeout=WRITE_TIMEOUT)
+        self.runner.run(["blockdev", "--flushbufs", device], timeout=WRITE_TIMEOUT)
+        self.runner.run(["lvchange", "--deltag", UNFINISHED, f"{group}/{name}"])
+
+
+def listed(places: set[tuple[str, str]]) -> str:
+    return "".join(f"{group.removeprefix(_volumes.GROUP_PREFIX)}/{name}\n" for name, group in sorted(places))
 
 
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "templates": {"type": "list", "elements": "str", "required": True},
+            "templates": {"type": "list", "elements": "dict", "required": True, "options": TEMPLATE},
             "server": {"type": "str"},
             "directory": {"type": "path", "default": "/srv/bareroot/images"},
         },
         supports_check_mode=True,
     )
+    asked = module.params["templates"]
     try:
         published = Published(module.params["server"] or _served.booted_from())
-        templates = Templates(Runner(module), published, module.params["directory"])
         current = published.current()
-        names = {template: resolve(template, current, module.check_mode) for template in module.params["templates"]}
-        volumes, pools, unfinished = templates.present()
-        missing = [name for name in sorted(set(names.values())) if name not in volumes or name in unfinished]
+        names = {item["template"]: resolve(item["template"], current, module.check_mode) for item in asked}
+        templates = Templates(Runner(module), published, module.params["directory"])
+        halves = {name: {item["half"] for item in asked if names[item["template"]] == name} for name in sorted(set(names.values()))}
+        wanted = {(name, group) for name in halves for group in templates.groups(name, halves[name])}
+        present = {(name, group) for name, group in wanted if group in templates.whole(name)}
+        fetched = sorted({name for name, _group in wanted - present})
         if not module.check_mode:
-            for name in missing:
-                if name in unfinished:
-                    templates.remove(volumes[name])
-                templates.make(name, pools)
+            for name in fetched:
+                templates.make(name, sorted(group for found, group in wanted - present if found == name))
     except RunError as error:
         module.fail_json(msg=f"cannot have the templates here: {error}", **error.result)
     except (ValueError, OSError, KeyError, http.client.HTTPException) as error:
         module.fail_json(msg=f"cannot have the templates here: {error}")
-    before = "".join(f"{name}\n" for name in sorted(set(names.values()) - set(missing)))
-    after = "".join(f"{name}\n" for name in sorted(set(names.values())))
-    module.exit_json(changed=bool(missing), templates=names, fetched=missing, diff={"before": before, "after": after})
+    module.exit_json(changed=bool(fetched), templates=names, fetched=fetched, diff={"before": listed(present), "after": listed(wanted)})
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ DOCUMENTATION = r"""
 module: volume
 short_description: Manage a volume on a StorageNode
 description:
-  - Makes, grows, exports or removes a thin volume. A new one goes to the half with the most room; a clone to the half of its template.
+  - Makes, grows, exports or removes a thin volume.
   - Export is by AoE with direct and synchronous writes, so that what is acknowledged is on the disks.
 version_added: 0.1.0
 author:
@@ -33,6 +33,14 @@ options:
     type: str
     choices: [present, absent]
     default: present
+  half:
+    description:
+      - The half that a new volume goes to. It must be active on this StorageNode. An existing volume is left where it is.
+      - Empty for the half with the most room; for a clone, of those that have its template.
+      - With O(state=absent), remove only what lies in that half; empty for all.
+    type: str
+    choices: ["", half0, half1]
+    default: ""
   size:
     description: Size, as a number and V(M), V(G) or V(T). Needed for a new volume that is no clone. A volume is grown, never made smaller.
     type: str
@@ -85,33 +93,32 @@ from ..module_utils._runner import RunError, Runner
 STEP_TIMEOUT = 120
 
 
-def plan_present(options: dict, volumes: dict[str, _volumes.Volume], pools: list[_volumes.Pool], runner: Runner) -> tuple:
+def plan_present(options: dict, catalog: _volumes.Catalog, runner: Runner) -> tuple:
+    volumes = catalog.seen_from(options["half"])
     _volumes.check(options["name"], options["address"], volumes)
     present = volumes.get(options["name"])
-    target = _volumes.wanted(options, volumes, pools)
+    target = _volumes.wanted(options, volumes, catalog.pools, options["half"])
     origin = volumes.get(target.template)
     steps = _volumes.commands(present, target, origin.size if origin else 0)
     if target.export:
         active = present is not None and _units.is_active(runner, target.unit)
         if not active or ["systemctl", "stop", target.unit] in steps:
             steps.append(["systemctl", "start", target.unit])
-    return target, steps
+    return [present] if present else [], [target], steps
 
 
-def plan_absent(options: dict, volumes: dict[str, _volumes.Volume]) -> tuple:
-    present = volumes.get(options["name"])
-    if present is None:
-        return None, []
-    clones = sorted(volume.name for volume in volumes.values() if volume.template == present.name)
-    stop = [["systemctl", "stop", present.unit]] if present.export else []
+def plan_absent(options: dict, catalog: _volumes.Catalog) -> tuple:
+    going = [volume for volume in catalog.named(options["name"]) if options["half"] in ("", volume.half)]
+    clones = sorted(volume.name for volume in catalog for origin in going if (volume.half, volume.template) == (origin.half, origin.name))
     if clones:
         # LVM keeps a thin clone when its origin goes; the clone's record of it is what would be lost.
-        raise ValueError(f"{present.name} is the template of {', '.join(clones)}; remove those first")
-    return None, [*stop, ["lvremove", "--yes", f"{present.group}/{present.name}"]]
+        raise ValueError(f"{options['name']} is the template of {', '.join(clones)}; remove those first")
+    stops = [["systemctl", "stop", volume.unit] for volume in going if volume.export]
+    return going, [], [*stops, *(["lvremove", "--yes", f"{volume.group}/{volume.name}"] for volume in going)]
 
 
-def described(volume: _volumes.Volume | None) -> str:
-    return json.dumps(volume.as_result(), indent=1, sort_keys=True) + "\n" if volume else ""
+def described(volumes: list[_volumes.Volume]) -> str:
+    return "".join(json.dumps(volume.as_result(), indent=1, sort_keys=True) + "\n" for volume in volumes)
 
 
 def main() -> None:
@@ -119,6 +126,7 @@ def main() -> None:
         argument_spec={
             "name": {"type": "str", "required": True},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "half": {"type": "str", "choices": ["", *_volumes.HALVES], "default": ""},
             "size": {"type": "str"},
             "template": {"type": "str"},
             "export": {"type": "str", "choices": ["", "aoe"], "default": ""},
@@ -129,13 +137,13 @@ def main() -> None:
     options = module.params
     runner = Runner(module)
     try:
-        volumes, pools = _volumes.parse(runner.run_json(_volumes.lvs_argv()))
+        catalog = _volumes.parse(runner.run_json(_volumes.lvs_argv()))
         if options["state"] == "present" and options["export"] and not options["address"]:
             raise ValueError(f"address of {options['name']} is missing: an export needs a shelf.slot such as 1.0")
         if options["state"] == "present":
-            target, steps = plan_present(options, volumes, pools, runner)
+            before, after, steps = plan_present(options, catalog, runner)
         else:
-            target, steps = plan_absent(options, volumes)
+            before, after, steps = plan_absent(options, catalog)
         if not module.check_mode:
             for step in steps:
                 runner.run(step, timeout=STEP_TIMEOUT)
@@ -145,8 +153,8 @@ def main() -> None:
         module.fail_json(msg=str(error))
     module.exit_json(
         changed=bool(steps),
-        volumes=[target.as_result()] if target else [],
-        diff={"before": described(volumes.get(options["name"])), "after": described(target)},
+        volumes=[volume.as_result() for volume in after],
+        diff={"before": described(before), "after": described(after)},
     )
 
 

@@ -9,7 +9,7 @@ DOCUMENTATION = r"""
 module: volume_info
 short_description: List a StorageNode's volumes
 description:
-  - Lists the thin volumes of the halves for which this StorageNode is primary.
+  - Lists the thin volumes of the halves for which this StorageNode is primary, and how much room these halves have.
 version_added: 0.1.0
 author:
   - The bareroot maintainers (@bareroot)
@@ -32,7 +32,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 volumes:
-  description: One dictionary a volume, by name.
+  description: One dictionary a volume, by name, and those of a template in several halves by half.
   type: list
   elements: dict
   returned: success
@@ -60,6 +60,25 @@ volumes:
       type: str
   sample: [{name: web1-root, half: half0, size: 10737418240, template: debian13, export: aoe, address: "1.0",
             device: /dev/bareroot_half0/web1-root}]
+pools:
+  description: One dictionary a half, by name.
+  type: list
+  elements: dict
+  returned: success
+  contains:
+    half:
+      description: The half.
+      type: str
+    size:
+      description: Size of its thin pool in bytes.
+      type: int
+    used:
+      description: Bytes that volumes have written.
+      type: int
+    free:
+      description: Bytes that can still be written.
+      type: int
+  sample: [{half: half0, size: 51539607552, used: 6442450944, free: 45097156608}]
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -71,10 +90,16 @@ from ..module_utils._runner import RunError, Runner
 def main() -> None:
     module = AnsibleModule(argument_spec={}, supports_check_mode=True)
     try:
-        volumes, _pools = _volumes.parse(Runner(module).run_json(_volumes.lvs_argv()))
+        catalog = _volumes.parse(Runner(module).run_json(_volumes.lvs_argv()))
     except RunError as error:
         module.fail_json(msg=f"cannot list volumes: {error}", **error.result)
-    module.exit_json(changed=False, volumes=[volumes[name].as_result() for name in sorted(volumes)])
+    except ValueError as error:
+        module.fail_json(msg=f"cannot list volumes: {error}")
+    module.exit_json(
+        changed=False,
+        volumes=[volume.as_result() for volume in sorted(catalog, key=lambda volume: (volume.name, volume.half))],
+        pools=[pool.as_result() for pool in sorted(catalog.pools, key=lambda pool: pool.half)],
+    )
 
 
 if __name__ == "__main__":

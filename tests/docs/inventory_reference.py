@@ -14,7 +14,7 @@ import yaml
 
 PROJECT = Path(__file__).parents[2]
 # Roles that are not named here follow in alphabetical order.
-ORDER = ("node", "config_node", "node_image", "storage_node", "hardware_node", "instance", "lab")
+ORDER = ("node", "config_node", "node_image", "storage_node", "cluster", "hardware_node", "instance", "lab")
 # How a description's sentence begins that says from what a default is computed.
 COMPUTED = "Default: "
 

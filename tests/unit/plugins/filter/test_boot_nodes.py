@@ -42,6 +42,7 @@ def test_a_storage_node_with_nothing_but_a_mac():
             "image": "",
             "root": "ram",
             "storage_mac": "",
+            "bmc_mac": "",
             "authorized_keys": [],
         }
     ]
@@ -64,12 +65,25 @@ def test_each_variable_becomes_an_option(variable, value, option):
     assert node[option] == value
 
 
-@pytest.mark.parametrize(
-    ("variable", "option"), [("node_mac", "mac"), ("node_storage_mac", "storage_mac"), ("node_instance_mac", "instance_mac")]
-)
+def test_only_a_storage_nodes_card_on_the_bmcs_network_is_told():
+    hosts = {name: {"node_mac": MAC, "node_bmc_network_mac": "52:54:00:00:03:01"} for name in ("hn1", "sn1")}
+    storage_node, hardware_node = boot_nodes(hosts, {"hardware_nodes": ["hn1"], "storage_nodes": ["sn1"]})
+    assert storage_node["bmc_mac"] == "52:54:00:00:03:01"
+    assert "bmc_mac" not in hardware_node
+
+
+MACS = [
+    ("node_mac", "mac", "hardware_nodes"),
+    ("node_storage_mac", "storage_mac", "hardware_nodes"),
+    ("node_instance_mac", "instance_mac", "hardware_nodes"),
+    ("node_bmc_network_mac", "bmc_mac", "storage_nodes"),
+]
+
+
+@pytest.mark.parametrize(("variable", "option", "group"), MACS)
 @pytest.mark.parametrize("written", ["52:54:00:AB:CD:EF", "52-54-00-ab-cd-ef"], ids=["capitals", "hyphens"])
-def test_macs_are_written_the_same_way(variable, option, written):
-    (node,) = boot_nodes({"hn1": {"node_mac": MAC, variable: written}}, HARDWARE)
+def test_macs_are_written_the_same_way(variable, option, group, written):
+    (node,) = boot_nodes({"m1": {"node_mac": MAC, variable: written}}, {group: ["m1"]})
     assert node[option] == "52:54:00:ab:cd:ef"
 
 
@@ -80,6 +94,11 @@ VARIABLES = {
     "node_instance_mac": ("instance_mac", ""),
     "node_authorized_keys": ("authorized_keys", []),
 }
+
+
+def test_a_card_on_the_bmcs_network_without_a_value_is_as_good_as_none():
+    (node,) = boot_nodes({"sn1": {"node_mac": MAC, "node_bmc_network_mac": None}}, {"storage_nodes": ["sn1"]})
+    assert node["bmc_mac"] == ""
 
 
 @pytest.mark.parametrize("variable", VARIABLES)
@@ -96,14 +115,14 @@ def test_a_machine_without_a_mac_is_an_error_that_names_it(kind, host):
         boot_nodes({"m7": host}, {kind: ["m7"]})
 
 
-@pytest.mark.parametrize("variable", ["node_mac", "node_storage_mac", "node_instance_mac"])
-def test_a_mac_that_yaml_took_for_a_number_is_an_error_that_asks_for_quotes(variable):
+@pytest.mark.parametrize(("variable", "option", "group"), MACS)
+def test_a_mac_that_yaml_took_for_a_number_is_an_error_that_asks_for_quotes(variable, option, group):
     host = {"node_mac": MAC, **yaml.safe_load(f"{variable}: 52:54:00:12:34:56")}
     assert isinstance(host[variable], int)  # digits below 60, so YAML 1.1 counts in sixties
-    with pytest.raises(AnsibleFilterError, match=rf"^{variable} of hn1 is the number {host[variable]}: .*quotes.*'52:54:00:12:34:56'"):
-        boot_nodes({"hn1": host}, HARDWARE)
-    (node,) = boot_nodes({"hn1": {"node_mac": MAC, **yaml.safe_load(f"{variable}: '52:54:00:12:34:56'")}}, HARDWARE)
-    assert "52:54:00:12:34:56" in node.values()
+    with pytest.raises(AnsibleFilterError, match=rf"^{variable} of m1 is the number {host[variable]}: .*quotes.*'52:54:00:12:34:56'"):
+        boot_nodes({"m1": host}, {group: ["m1"]})
+    (node,) = boot_nodes({"m1": {"node_mac": MAC, **yaml.safe_load(f"{variable}: '52:54:00:12:34:56'")}}, {group: ["m1"]})
+    assert node[option] == "52:54:00:12:34:56"
 
 
 def test_the_limit_of_a_run_changes_nothing():
@@ -125,6 +144,10 @@ def test_machines_of_other_groups_are_not_served(groups):
     assert boot_nodes({"cn": {"node_mac": MAC}}, groups) == []
 
 
+# As the module fills in what the filter leaves out.
+NO_CARDS = {"instance_mac": "", "bmc_mac": ""}
+
+
 def test_the_result_passes_boot_trees_checks():
     keys = ["ssh-ed25519 A"]
     hosts = {
@@ -132,6 +155,6 @@ def test_the_result_passes_boot_trees_checks():
         "sn1": {"node_mac": "52-54-00-00-00-0A", "node_authorized_keys": keys},
     }
     nodes = boot_nodes(hosts, {"hardware_nodes": ["hn1"], "storage_nodes": ["sn1"]})
-    _boot_tree.check_nodes([{"instance_mac": "", **node} for node in nodes])
+    _boot_tree.check_nodes([{**NO_CARDS, **node} for node in nodes])
     with pytest.raises(_boot_tree.BadInputError):
-        _boot_tree.check_nodes([{"instance_mac": "", **node, "mac": "none"} for node in nodes])
+        _boot_tree.check_nodes([{**NO_CARDS, **node, "mac": "none"} for node in nodes])

@@ -17,13 +17,15 @@ RECORDS = {
 
 
 def instance(name="web1", **options):
-    return {"name": name, "state": "running", "template": "debian", "disk_size": "4G", "delete_volumes": False, "memory": 512, **options}
+    common = {"state": "running", "template": "debian", "half": "half0", "disk_size": "4G", "delete_volumes": False, "memory": 512}
+    return {"name": name, **common, **options}
 
 
 WEB1 = {
     "name": "web1",
     "state": "present",
     "template": "debian-0123456789abcdef",
+    "half": "half0",
     "size": "4G",
     "root_address": "1.0",
     "seed_address": "1.1",
@@ -42,12 +44,13 @@ def test_whatever_is_not_absent_has_volumes(state, delete_volumes):
 
 
 def test_each_instance_gets_its_own_in_their_order():
-    asked = [instance("web2", template="other", disk_size="10G"), instance("web1")]
+    asked = [instance("web2", template="other", half="half1", disk_size="10G"), instance("web1")]
     assert instance_volume_list(asked, RECORDS, TEMPLATES) == [
         {
             "name": "web2",
             "state": "present",
             "template": "other-fedcba9876543210",
+            "half": "half1",
             "size": "10G",
             "root_address": "1.2",
             "seed_address": "1.3",

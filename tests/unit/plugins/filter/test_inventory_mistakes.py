@@ -196,7 +196,7 @@ def written(variable):
 def is_served(hosts, groups):
     """Whether these machines get what they boot from, and an address."""
     try:
-        nodes = [{"instance_mac": "", **node} for node in boot_nodes(hosts, groups)]
+        nodes = [{"instance_mac": "", "bmc_mac": "", **node} for node in boot_nodes(hosts, groups)]
         _boot_tree.check_nodes(nodes)
         network = _addresses.parse_network(SETTINGS["config_node_boot_network"], "network")
         _addresses.allocate([(node["name"], node["address"]) for node in nodes], {}, "", network, {"10.0.0.1": "cn1"})

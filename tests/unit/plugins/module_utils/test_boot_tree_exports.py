@@ -34,6 +34,7 @@ def node(number, **options):
         "dom0_memory": 1024,
         "storage_mac": f"52:54:00:00:01:{number:02x}",
         "instance_mac": "",
+        "bmc_mac": "",
         "authorized_keys": ["ssh-ed25519 AAAA admin"],
         **options,
     }
@@ -62,7 +63,9 @@ class ConfigNode:
             "address_range": "",
             "storage_network": "10.1.0.0/24",
             "storage_mtu": 1500,
-            "taken": [],
+            "bmc_network": "10.3.0.0/24",
+            "config_nodes": {"cn1": "10.0.0.1"},
+            "token": 10000,
             "directory": str(self.base),
             "state_directory": str(self.base),
             **options,
@@ -209,10 +212,26 @@ def test_the_storage_networks_mtu_reaches_every_node(config_node, mtu, number):
         "BRIDGE_MAC": "",
         "BRIDGE_NAME": "xenbr0",
         "VOLUMES": {1: "aoe", 9: ""}[number],
+        "BMC_MAC": "",
+        "BMC_ADDRESS": "",
     }
 
 
-STORAGE_ONLY = {"etc/exports.d/bareroot.exports", *(f"etc/drbd.d/{half}.res" for half in _storage_layout.HALVES)}
+@pytest.mark.parametrize(
+    ("card", "expected"), [("", ("", "")), ("52:54:00:00:03:09", ("52:54:00:00:03:09", "10.3.0.19/24"))], ids=["no-card", "card"]
+)
+def test_a_storage_node_with_a_card_there_has_its_host_part_on_the_bmcs_network(config_node, card, expected):
+    text = config_node.personality(9, storage(9, bmc_mac=card))["etc/bareroot/network"]
+    network = dict(line.split("=") for line in text.splitlines())
+    assert (network["BMC_MAC"], network["BMC_ADDRESS"]) == expected
+
+
+STORAGE_ONLY = {
+    "etc/exports.d/bareroot.exports",
+    *(f"etc/drbd.d/{half}.res" for half in _storage_layout.HALVES),
+    *(f"etc/bareroot/{half}.mac" for half in _storage_layout.HALVES),
+}
+PAIR_ONLY = {"etc/corosync/corosync.conf", "etc/corosync/authkey"}
 HARDWARE_ONLY = {"etc/ssh/bareroot_known_hosts", "etc/ssh/bareroot_migration-cert.pub", "etc/bareroot/networks.nft"}
 
 
@@ -221,6 +240,13 @@ def test_only_a_storage_node_gets_exports_and_halves_and_only_a_hardware_node_wh
     on_storage = set(config_node.personality(9, hardware(1), storage(9)))
     assert on_storage - on_hardware == STORAGE_ONLY
     assert on_hardware - on_storage == HARDWARE_ONLY
+
+
+def test_only_storage_nodes_of_a_pair_get_what_corosync_reads(config_node):
+    alone = set(config_node.personality(9, hardware(1), storage(9)))
+    nodes = [hardware(1), storage(8), storage(9)]
+    assert set(config_node.personality(8, *nodes)) == set(config_node.personality(9, *nodes)) == alone | PAIR_ONLY
+    assert not PAIR_ONLY & set(config_node.personality(1, *nodes))
 
 
 def test_only_a_hardware_nodes_key_is_certified_for_migrations(config_node):
@@ -240,49 +266,40 @@ def test_images_are_exported_read_only_to_one_network(config_node, card, network
     assert not {"rw", "no_root_squash"} & set(options.split(","))
 
 
-def drbd(text):
-    """Read DRBD's configuration: {statement: what follows it, or what is in its braces}."""
-    tokens = re.findall(r"[{};]|[^\s{};]+", text)
-
-    def block():
-        found, words = {}, []
-        while tokens and tokens[0] != "}":
-            word = tokens.pop(0)
-            if word == "{":
-                key, words = " ".join(words), []
-                found[key] = block()
-                assert tokens.pop(0) == "}"
-            elif word == ";":
-                key, *values = words
-                assert key not in found
-                found[key], words = " ".join(values), []
-            else:
-                words.append(word)
-        assert words == [], f"no semicolon after {words}"
-        return found
-
-    found = block()
-    assert tokens == []
-    return found
-
-
 @pytest.mark.parametrize(("card", "address"), [({}, "10.1.0.19"), ({"storage_mac": ""}, "10.0.0.19")], ids=["card", "no-card"])
-def test_each_half_is_a_resource_on_its_volume(config_node, card, address):
+def test_each_half_is_a_resource_on_its_volume(config_node, drbd, card, address):
     inside = config_node.personality(9, storage(9, **card))
     for number, half in enumerate(_storage_layout.HALVES):
         assert drbd(inside[f"etc/drbd.d/{half}.res"]) == {
-            f"resource {half}": {
+            f"resource {half} {{}}": {
                 "device": f"/dev/drbd{number}",
                 "disk": f"/dev/{_storage_layout.GROUP}/{half}",
                 "meta-disk": "internal",
-                f"on {inside['etc/hostname'].strip()}": {"address": f"{address}:{7788 + number}"},
+                f"on {inside['etc/hostname'].strip()} {{}}": {"address": f"{address}:{7788 + number}"},
             }
         }
 
 
-def test_what_is_laid_out_on_a_half_is_laid_out_on_its_resources_device(config_node):
+CARDS = pytest.mark.parametrize(("card", "network"), [({}, "10.1.0"), ({"storage_mac": ""}, "10.0.0")], ids=["card", "no-card"])
+
+
+@CARDS
+def test_both_storage_nodes_of_a_pair_define_a_half_alike_and_replicate_over_the_storage_network(config_node, drbd, card, network):
+    nodes = [storage(8, **card), storage(9, **card)]
+    one, other = (config_node.personality(number, *nodes) for number in (8, 9))
+    for number, half in enumerate(_storage_layout.HALVES):
+        path = f"etc/drbd.d/{half}.res"
+        assert one[path] == other[path]
+        resource = drbd(one[path])[f"resource {half} {{}}"]
+        assert {key: value for key, value in resource.items() if key.startswith("on ")} == {
+            "on sn8 {}": {"address": f"{network}.18:{7788 + number}"},
+            "on sn9 {}": {"address": f"{network}.19:{7788 + number}"},
+        }
+
+
+def test_what_is_laid_out_on_a_half_is_laid_out_on_its_resources_device(config_node, drbd):
     inside = config_node.personality(9, storage(9))
     plan = _storage_layout.plan(["/dev/a"], "8G", _storage_layout.Observed({"/dev/a": ()}))
     for half in _storage_layout.HALVES:
         (group,) = [command for command in plan if command[0] == "vgcreate" and f"bareroot_{half}" in command]
-        assert group[-1] == drbd(inside[f"etc/drbd.d/{half}.res"])[f"resource {half}"]["device"]
+        assert group[-1] == drbd(inside[f"etc/drbd.d/{half}.res"])[f"resource {half} {{}}"]["device"]

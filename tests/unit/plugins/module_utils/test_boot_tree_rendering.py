@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import itertools
 import json
 import tarfile
 
@@ -24,6 +25,7 @@ PLAIN = {
     "dom0_memory": 1024,
     "storage_mac": "",
     "instance_mac": "",
+    "bmc_mac": "",
     "authorized_keys": ["ssh-ed25519 AAAA root@admin"],
 }
 PERSONALITY = {
@@ -66,7 +68,9 @@ def params(tmp_path_factory):
         "address_range": "",
         "storage_network": "10.1.0.0/24",
         "storage_mtu": 1500,
-        "taken": [],
+        "bmc_network": "10.3.0.0/24",
+        "config_nodes": {"cn1": "10.0.0.1"},
+        "token": 10000,
         "directory": str(base),
         "state_directory": str(base),
     }
@@ -102,6 +106,7 @@ def test_a_node_has_these_files(node, boot, params):
         "personality": {"10.0.0.2.tar"},
         "dhcp": {"hosts"},
         "access": ACCESS,
+        "cluster": set(),
     }
     assert set(personality(files["personality"]["10.0.0.2.tar"])) == PERSONALITY
 
@@ -124,7 +129,7 @@ def test_a_node_boots_its_image_and_checks_the_root_of_that_image(node, image, p
 def test_no_nodes_leave_an_empty_hosts_file_and_no_records_but_the_config_nodes_own(params):
     files, records = render(params)
     access, own = files.pop("access"), records.pop("access")
-    assert files == {"boot": {"root-images.json": b"{}\n"}, "personality": {}, "dhcp": {"hosts": b""}}
+    assert files == {"boot": {"root-images.json": b"{}\n"}, "personality": {}, "dhcp": {"hosts": b""}, "cluster": {}}
     assert records == {"nodes": {}, "exports": {}}
     assert set(access) == ACCESS
     assert access["nodes.json"] == b"{}\n"
@@ -192,11 +197,12 @@ GOOD = {
     "image": st.sampled_from(["", XEN, STORAGE]),
     "storage_mac": st.just("") | st.from_regex(_names.MAC, fullmatch=True),
     "instance_mac": st.just("") | st.from_regex(_names.MAC, fullmatch=True),
+    "bmc_mac": st.just("") | st.from_regex(_names.MAC, fullmatch=True),
     "authorized_keys": st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\n")), max_size=2).map(
         lambda keys: [*keys, "ssh-ed25519 AAAA root@admin"]
     ),
 }
-MACS = ("mac", "storage_mac", "instance_mac")
+MACS = ("mac", "storage_mac", "instance_mac", "bmc_mac")
 
 
 def all_different(options):
@@ -210,6 +216,7 @@ HOSTILE = {
     "image": hostile(XEN, STORAGE),
     "storage_mac": hostile("52:54:00:12:34:56"),
     "instance_mac": hostile("52:54:00:12:34:56"),
+    "bmc_mac": hostile("52:54:00:12:34:56"),
     "authorized_keys": st.lists(hostile("ssh-ed25519 AAAA root@admin"), min_size=1, max_size=3),
 }
 
@@ -247,6 +254,8 @@ def check_rendering(params, options, files, records):
     assert inside["root/.ssh/authorized_keys"].split("\n") == [*(key.strip() for key in node["authorized_keys"]), ""]
     network = dict(line.split("=") for line in inside["etc/bareroot/network"].splitlines())
     assert (network["STORAGE_MAC"], network["BRIDGE_MAC"]) == (node["storage_mac"], node["instance_mac"])
+    bmc_address = f"{address.replace('10.0.', '10.3.')}/24" if node["bmc_mac"] else ""
+    assert (network["BMC_MAC"], network["BMC_ADDRESS"]) == (node["bmc_mac"], bmc_address)
 
     assert set(files["access"]) == ACCESS
     storage_address = address.replace("10.0.", "10.1.") if node["storage_mac"] else address
@@ -276,6 +285,7 @@ def check_rendering(params, options, files, records):
         pytest.param("mac", "52:54:00:12:34:56\n", id="mac-line-break"),
         pytest.param("storage_mac", "$(reboot)", id="storage-mac-shell"),
         pytest.param("instance_mac", "52:54:00:12:34:56;reboot", id="instance-mac-shell"),
+        pytest.param("bmc_mac", "52:54:00:12:34:56\nVOLUMES=", id="bmc-mac-another-variable"),
         pytest.param("image", "../../etc", id="image-parent"),
         pytest.param("image", f"{XEN}/../{XEN}", id="image-roundabout"),
         pytest.param("image", f"{XEN} init=/bin/sh", id="image-kernel-argument"),
@@ -309,7 +319,7 @@ def test_a_mac_belongs_to_one_card_of_one_node(first, second):
     _boot_tree.check_nodes([one, {**other, second: OTHER_CARD}])
 
 
-@pytest.mark.parametrize(("first", "second"), [("mac", "storage_mac"), ("mac", "instance_mac"), ("storage_mac", "instance_mac")])
+@pytest.mark.parametrize(("first", "second"), list(itertools.combinations(MACS, 2)))
 def test_a_card_has_one_role_in_its_node(first, second):
     node = {**PLAIN, "mac": "52:54:00:00:09:01", first: CARD, second: CARD}
     with pytest.raises(_boot_tree.BadInputError, match=f"^{second} {CARD} of hn1 belongs to hn1 already"):

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plugins.module_utils import _boot_files, _personality
+from plugins.module_utils import _boot_files, _cluster, _names, _personality, _storage_layout
 
 IMAGE_FILES = Path(__file__).parents[4] / "roles/node_image/files"
 INITRAMFS = IMAGE_FILES / "common/etc/initramfs-tools/scripts/bareroot"
@@ -42,9 +42,23 @@ NODE = _boot_files.Node(
     authorized_keys=("ssh-ed25519 A one", "ssh-ed25519 B two"),
 )
 STORAGE_NODE = replace(NODE, name="sn1", role="storage", instance_mac="")
+VOTERS = (
+    _cluster.Member("cn1", 1, "10.0.0.1"),
+    _cluster.Member("sn1", 2, "10.0.0.2", "10.1.0.2"),
+    _cluster.Member("sn2", 3, "10.0.0.3", "10.1.0.3"),
+)
+CLUSTER = _cluster.Cluster(VOTERS, token=10000, key="CLUSTER SECRET")
+ONE_OF_A_PAIR = replace(STORAGE_NODE, cluster=CLUSTER, bmc_mac="52:54:00:00:03:01", bmc_address=IPv4Interface("10.3.0.2/24"))
+OTHER_OF_THE_PAIR = replace(
+    ONE_OF_A_PAIR,
+    name="sn2",
+    address=IPv4Interface("10.0.0.3/24"),
+    storage_address=IPv4Interface("10.1.0.3/24"),
+    bmc_address=IPv4Interface("10.3.0.3/24"),
+)
 IDENTITIES = {"hardware": IDENTITY, "storage": replace(IDENTITY, migration_certificate="")}
 
-both_roles = pytest.mark.parametrize("node", [NODE, STORAGE_NODE], ids=["hardware", "storage"])
+all_kinds = pytest.mark.parametrize("node", [NODE, STORAGE_NODE, ONE_OF_A_PAIR], ids=["hardware", "storage", "pair"])
 
 
 def files_of(node):
@@ -126,6 +140,7 @@ def test_only_a_hardware_node_knows_hosts_and_has_a_certificate_for_migrations_a
     [
         pytest.param(NODE, "common/etc/ssh/sshd_config.d/bareroot.conf", id="sshd-hardware"),
         pytest.param(STORAGE_NODE, "common/etc/ssh/sshd_config.d/bareroot.conf", id="sshd-storage"),
+        pytest.param(ONE_OF_A_PAIR, "storage/usr/lib/bareroot/storage-up", id="cluster"),
         pytest.param(NODE, "xen/usr/lib/bareroot/migration_ssh_config", id="migration"),
         pytest.param(NODE, "xen/usr/lib/bareroot/bridge.nft", id="filter"),
     ],
@@ -134,6 +149,69 @@ def test_what_the_image_refers_to_comes_with_the_personality(node, image_file):
     read = set(re.findall(r"/(etc/[a-z0-9/_.-]+)", (IMAGE_FILES / image_file).read_text()))
     assert read
     assert read <= set(files_of(node))
+
+
+@pytest.mark.parametrize(
+    ("node", "hosts"),
+    [
+        (STORAGE_NODE, ["10.0.0.2 sn1", "10.0.0.1 confignode"]),
+        (ONE_OF_A_PAIR, ["10.0.0.2 sn1", "10.0.0.1 confignode", "10.0.0.1 cn1", "10.0.0.3 sn2"]),
+        (OTHER_OF_THE_PAIR, ["10.0.0.3 sn2", "10.0.0.1 confignode", "10.0.0.1 cn1", "10.0.0.2 sn1"]),
+    ],
+    ids=["alone", "one", "other"],
+)
+def test_a_storage_node_of_a_pair_knows_the_other_voters_by_name(node, hosts):
+    assert files_of(node)["etc/hosts"] == (0o644, "".join(f"{line}\n" for line in ["127.0.0.1 localhost", *hosts]))
+
+
+@pytest.mark.parametrize("node", [ONE_OF_A_PAIR, OTHER_OF_THE_PAIR], ids=["one", "other"])
+def test_each_storage_node_of_a_pair_has_what_corosync_reads(node):
+    files = files_of(node)
+    assert files["etc/corosync/corosync.conf"] == (0o644, _cluster.corosync_conf(CLUSTER))
+    assert files["etc/corosync/authkey"] == (0o400, "CLUSTER SECRET")
+    assert [path for path, (_mode, text) in files.items() if "CLUSTER SECRET" in text] == ["etc/corosync/authkey"]
+
+
+@pytest.mark.parametrize("node", [NODE, STORAGE_NODE], ids=["hardware", "alone"])
+def test_a_node_outside_a_pair_has_nothing_of_corosync(node):
+    assert not [path for path in files_of(node) if "corosync" in path]
+
+
+def halves(node):
+    return {half: files_of(node)[f"etc/drbd.d/{half}.res"] for half in _storage_layout.HALVES}
+
+
+def test_the_halves_of_a_pair_are_defined_alike_on_both():
+    replicas = {"sn1": "10.1.0.2", "sn2": "10.1.0.3"}
+    expected = {
+        half: (0o644, _cluster.drbd_resource(half, minor, replicas, is_pair=True)) for minor, half in enumerate(_storage_layout.HALVES)
+    }
+    assert halves(ONE_OF_A_PAIR) == halves(OTHER_OF_THE_PAIR) == expected
+
+
+def test_a_single_storage_nodes_halves_have_no_peer():
+    assert halves(STORAGE_NODE) == {
+        half: (0o644, _cluster.drbd_resource(half, minor, {"sn1": "10.1.0.2"}, is_pair=False))
+        for minor, half in enumerate(_storage_layout.HALVES)
+    }
+
+
+def half_macs(node, identity=IDENTITIES["storage"]):
+    files = _personality.personality_files(node, identity)
+    return [files[f"etc/bareroot/{half}.mac"] for half in _storage_layout.HALVES]
+
+
+def test_a_halfs_card_has_one_mac_on_whichever_storage_node_and_no_other_card_has_it():
+    macs = half_macs(ONE_OF_A_PAIR)
+    assert all(mode == 0o644 and _names.matches(_names.MAC, text.removesuffix("\n")) for mode, text in macs)
+    assert len(set(macs)) == len(_storage_layout.HALVES)
+    # A second StorageNode joins while the halves are in use.
+    assert half_macs(OTHER_OF_THE_PAIR) == half_macs(STORAGE_NODE) == macs
+    assert not set(half_macs(ONE_OF_A_PAIR, replace(IDENTITY, ca="ssh-ed25519 OTHER"))) & set(macs)
+
+
+def test_the_image_reads_a_halfs_mac_where_the_personality_has_it():
+    assert "/etc/bareroot/$half.mac" in (IMAGE_FILES / "storage/usr/lib/bareroot/half").read_text()
 
 
 def own_networks(node):
@@ -178,13 +256,15 @@ def shell_variables(node):
 @pytest.mark.parametrize(
     ("node", "expected"),
     [
-        pytest.param(NODE, ("52:54:00:00:01:01", "10.1.0.2/24", "52:54:00:00:02:01"), id="all-networks"),
-        pytest.param(replace(NODE, storage_mac="", storage_address=None, instance_mac=""), ("", "", ""), id="boot-network-only"),
+        pytest.param(NODE, ("52:54:00:00:01:01", "10.1.0.2/24", "52:54:00:00:02:01", "", ""), id="hardware"),
+        pytest.param(ONE_OF_A_PAIR, ("52:54:00:00:01:01", "10.1.0.2/24", "", "52:54:00:00:03:01", "10.3.0.2/24"), id="pair"),
+        pytest.param(replace(NODE, storage_mac="", storage_address=None, instance_mac=""), ("", "", "", "", ""), id="boot-network-only"),
     ],
 )
 def test_the_networks_are_shell_variables(node, expected):
     found = shell_variables(node)
-    assert (found["STORAGE_MAC"], found["STORAGE_ADDRESS"], found["BRIDGE_MAC"]) == expected
+    variables = ("STORAGE_MAC", "STORAGE_ADDRESS", "BRIDGE_MAC", "BMC_MAC", "BMC_ADDRESS")
+    assert tuple(found[variable] for variable in variables) == expected
 
 
 @pytest.mark.parametrize(("node", "expected"), [(NODE, "aoe"), (STORAGE_NODE, "")], ids=["hardware", "storage"])
@@ -192,10 +272,10 @@ def test_only_a_hardware_node_uses_volumes(node, expected):
     assert shell_variables(node)["VOLUMES"] == expected
 
 
-@both_roles
+@all_kinds
 def test_every_network_variable_that_the_initramfs_reads_is_set(node):
-    read = set(re.findall(r"\$\{?((?:STORAGE|BRIDGE)_[A-Z]+|VOLUMES)", INITRAMFS.read_text()))
-    assert "VOLUMES" in read
+    read = set(re.findall(r"\$\{?((?:STORAGE|BMC|BRIDGE)_[A-Z]+|VOLUMES)", INITRAMFS.read_text()))
+    assert {"VOLUMES", "BMC_MAC"} <= read
     assert read <= set(shell_variables(node))
 
 
@@ -204,7 +284,7 @@ def members(data):
         return {entry.name: (entry, tar.extractfile(entry).read().decode() if entry.isfile() else None) for entry in tar.getmembers()}
 
 
-@both_roles
+@all_kinds
 def test_the_tar_reads_back_as_files_of_root_with_their_directories_before_them(node):
     files = files_of(node)
     found = members(_personality.pack(files))
@@ -223,11 +303,13 @@ def test_only_root_may_look_into_its_home(path, mode):
     assert entry.mode == mode
 
 
-@both_roles
+@all_kinds
 def test_only_root_may_read_keys(node):
+    cluster_key = {"etc/corosync/authkey"} if node.cluster else set()
     assert {path for path, (mode, _text) in files_of(node).items() if not mode & 0o077} == {
         "etc/ssh/ssh_host_ed25519_key",
         "root/.ssh/authorized_keys",
+        *cluster_key,
     }
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import assume, example, given, settings
@@ -10,7 +11,7 @@ from plugins.module_utils import _storage_layout as layout
 from plugins.module_utils._storage_layout import NEW, Observed
 
 DISKS = ["/dev/a", "/dev/b"]
-VOLUMES = (layout.IMAGES, *layout.HALVES)
+VOLUMES = (layout.IMAGES, layout.CLUSTER, *layout.HALVES)
 FINISHED = dict.fromkeys(VOLUMES, ())
 
 
@@ -20,14 +21,15 @@ TOUCHES = {
     r"wipefs --all --force (?P<name>/dev/[ab])": "disk",
     rf"mdadm --create {layout.ARRAY} .* (?P<name>/dev/a /dev/b)": "array",
     rf"vgcreate --yes bareroot (?P<name>/dev/a|{layout.ARRAY})": "group",
-    r"lvcreate .* --name (?P<name>images|half\d) bareroot": "volume",
+    r"lvcreate .* --name (?P<name>images|cluster|half\d) bareroot": "volume",
     rf"drbdadm (down|--force create-md|new-resource|new-minor|attach|primary --force) {HALF}": "contents of half",
     rf"vgremove --yes --force {INNER}": "contents of half",
     r"wipefs --all --force /dev/drbd(?P<name>\d)": "contents of half",
     rf"vgcreate --yes --setautoactivation n {INNER} /dev/drbd(?P=name)": "contents of half",
     rf"lvcreate .* --name pool {INNER}": "contents of half",
-    r"mkfs\.ext4 .* /dev/bareroot/(?P<name>images)": "contents",
-    rf"lvchange --deltag {layout.NEW.replace('.', '[.]')} bareroot/(?P<name>images|half\d)": "tag",
+    rf"lvremove --yes bareroot/{HALF}": "removed half",
+    r"mkfs\.ext4 .* -L bareroot-(?P<name>images|cluster) /dev/bareroot/(?P=name)": "contents",
+    rf"lvchange --deltag {layout.NEW.replace('.', '[.]')} bareroot/(?P<name>images|cluster|half\d)": "tag",
     r"udevadm (?P<name>settle)": "nothing",
 }
 
@@ -37,14 +39,16 @@ def touched(command):
     found = [(sort, match["name"]) for pattern, sort in TOUCHES.items() if (match := re.fullmatch(pattern, " ".join(command)))]
     assert len(found) == 1, f"unknown command: {command}"
     ((sort, name),) = found
-    return ("contents", f"half{name}") if sort == "contents of half" else (sort, name)
+    return (sort.removesuffix(" of half").removesuffix(" half"), f"half{name}") if sort.endswith("half") else (sort, name)
 
 
 TAGS = st.sampled_from([(), (NEW,), ("someone.elses",), ("someone.elses", NEW)])
 GROUPS = ["bareroot", *(f"bareroot_{half}" for half in layout.HALVES), "bareroot2"]
 SIGNATURES = st.sampled_from([(), ("ext4",), ("LVM2_member",), ("linux_raid_member",), ("PMBR", "gpt")])
+SIZES = st.sampled_from([4 << 20, 8 << 20, 1 << 30])
 OBSERVED = st.builds(
-    Observed,
+    lambda sizes, volumes, **others: Observed(volumes=volumes, sizes={name: sizes[name] for name in volumes}, **others),
+    sizes=st.fixed_dictionaries(dict.fromkeys([*VOLUMES, "another"], SIZES)),
     signatures=st.fixed_dictionaries(dict.fromkeys(DISKS, SIGNATURES)),
     members=st.frozensets(st.sampled_from(DISKS)),
     claimed=st.frozensets(st.sampled_from(DISKS)),
@@ -52,6 +56,7 @@ OBSERVED = st.builds(
     groups=st.frozensets(st.sampled_from(GROUPS)),
     volumes=st.dictionaries(st.sampled_from([*VOLUMES, "another"]), TAGS),
 )
+ORIGIN = st.fixed_dictionaries(dict.fromkeys(layout.HALVES, SIZES))
 EVERY_STATE = settings(max_examples=200)
 
 
@@ -209,3 +214,150 @@ def test_what_is_not_refused_never_wipes_a_claimed_disk_nor_makes_an_array_below
     assert not {name for sort, name in done if sort == "disk"} & observed.claimed
     if layout.GROUP in observed.groups:
         assert not {"disk", "array", "group"} & {sort for sort, name in done if sort != "disk" or name in disks}
+
+
+def test_the_cluster_engine_has_its_file_system_before_the_halves_take_the_rest():
+    commands = layout.plan(["/dev/a"], "8G", Observed({"/dev/a": ()}))
+    made = commands.index(["lvcreate", "--yes", "--wipesignatures=y", "--addtag", NEW, "--size", "128M", "--name", "cluster", "bareroot"])
+    assert commands[made - 1][-2:] == ["images", "bareroot"]
+    assert commands[made + 1] == ["mkfs.ext4", "-q", "-F", "-m", "0", "-L", "bareroot-cluster", "/dev/bareroot/cluster"]
+    assert commands[made + 2] == ["lvchange", "--deltag", NEW, "bareroot/cluster"]
+    assert commands[made + 3][-2:] == ["half0", "bareroot"]
+
+
+def test_a_file_system_has_a_label_that_ext4_can_hold():
+    assert all(len(f"bareroot-{name}") <= 16 for name in (layout.IMAGES, layout.CLUSTER))
+
+
+@pytest.mark.parametrize("half", layout.HALVES)
+def test_a_half_that_joins_gets_its_size_and_metadata_and_no_more(half):
+    observed = Observed(
+        {"/dev/a": ("LVM2_member",)},
+        frozenset({"/dev/a"}),
+        groups=frozenset({"bareroot"}),
+        volumes={name: () for name in VOLUMES if name != half},
+        sizes=dict.fromkeys(VOLUMES, 1 << 30),
+    )
+    assert layout.plan(["/dev/a"], "8G", observed, dict.fromkeys(layout.HALVES, 1 << 30)) == [
+        ["lvcreate", "--yes", "--wipesignatures=y", "--addtag", NEW, "--size", "1073741824b", "--name", half, "bareroot"],
+        ["drbdadm", "down", half],
+        ["drbdadm", "--force", "create-md", half],
+        ["lvchange", "--deltag", NEW, f"bareroot/{half}"],
+    ]
+
+
+@pytest.mark.parametrize("seen", [True, False], ids=["group-in-sight", "group-out-of-sight"])
+def test_an_unfinished_half_of_another_size_is_made_anew_before_a_half_that_joins(seen):
+    groups = frozenset({"bareroot", "bareroot_half0"} if seen else {"bareroot"})
+    volumes = {"images": (NEW,), "cluster": (), "half0": (NEW,)}
+    observed = Observed({"/dev/a": ("LVM2_member",)}, frozenset({"/dev/a"}), groups=groups, volumes=volumes, sizes={"half0": 3 << 30})
+    commands = layout.plan(["/dev/a"], "8G", observed, dict.fromkeys(layout.HALVES, 1 << 30))
+    removal = [["drbdadm", "down", "half0"], ["lvremove", "--yes", "bareroot/half0"]]
+    assert commands[: 2 + seen] == ([["vgremove", "--yes", "--force", "bareroot_half0"], *removal] if seen else removal)
+    assert commands[2 + seen][-6:] == [NEW, "--size", "1073741824b", "--name", "half0", "bareroot"]
+    assert not [command for command in commands[2 + seen :] if command[0] == "vgremove"]
+
+
+@EVERY_STATE
+@given(OBSERVED, ORIGIN, st.integers(1, 2))
+def test_where_data_will_be_copied_to_nothing_is_promoted_and_nothing_put(observed, origin, count):
+    commands = layout.plan(DISKS[:count], "8G", observed, origin)
+    for command in commands:
+        assert command[0] != "drbdadm" or command[1:-1] in (["down"], ["--force", "create-md"]), command
+        assert not any(word.startswith("/dev/drbd") or word == "pool" for word in command), command
+    unfinished = [half for half in layout.HALVES if NEW in observed.volumes.get(half, (NEW,))]
+    assert [command[-1] for command in commands if "create-md" in command] == unfinished
+
+
+@EVERY_STATE
+@given(OBSERVED, ORIGIN, st.integers(1, 2))
+def test_each_half_that_joins_ends_finished_and_as_large_as_the_other(observed, origin, count):
+    sizes = {half: observed.sizes[half] for half in layout.HALVES if half in observed.volumes}
+    finished = {half for half in sizes if NEW not in observed.volumes[half]}
+    for command in layout.plan(DISKS[:count], "8G", observed, origin):
+        sort, name = touched(command)
+        assert not (sort in ("removed", "volume", "contents", "tag") and name in finished), command
+        if sort == "removed":
+            del sizes[name]
+        if sort == "volume" and name in layout.HALVES:
+            assert name not in sizes
+            sizes[name] = int(command[command.index("--size") + 1].removesuffix("b"))
+        if sort == "contents" and "create-md" in command:
+            assert sizes[name] == origin[name]
+    assert all(sizes[half] == origin[half] for half in layout.HALVES if half not in finished)
+
+
+MIB, GIB = 1 << 20, 1 << 30
+
+
+@pytest.mark.parametrize(
+    ("sizes", "room"),
+    [
+        pytest.param([20 * GIB], 20 * GIB - 4 * MIB, id="what-lvm-keeps-and-whole-extents"),
+        pytest.param([20 * GIB + MIB], 20 * GIB, id="just-what-lvm-keeps"),
+        pytest.param([20 * GIB, 20 * GIB], 20 * GIB - 20 * MIB, id="what-mdadm-keeps"),
+        pytest.param([1024 * GIB, 1024 * GIB], 1024 * GIB - 132 * MIB, id="the-most-that-mdadm-keeps"),
+        pytest.param([20 * GIB, 30 * GIB], 20 * GIB - 20 * MIB, id="the-smaller-disk-counts"),
+        pytest.param([30 * GIB, 20 * GIB], 20 * GIB - 20 * MIB, id="wherever-it-is"),
+    ],
+)
+def test_the_room_on_new_disks(sizes, room):
+    assert layout.room(sizes) == room
+
+
+def observed_with(free, **volumes):
+    """Return a machine whose volume group has these volumes, each (size, tags)."""
+    return Observed(
+        {"/dev/a": ()},
+        volumes={name: tags for name, (_size, tags) in volumes.items()},
+        sizes={name: size for name, (size, _tags) in volumes.items()},
+        free=free,
+    )
+
+
+FILE_SYSTEMS = {"images": (8 * GIB, ()), "cluster": (128 * MIB, ())}
+OTHER = {"half0": 5 * GIB, "half1": 6 * GIB}
+ALL = 8 * GIB + 128 * MIB + 11 * GIB
+
+
+@pytest.mark.parametrize(
+    ("observed", "needed", "free"),
+    [
+        pytest.param(observed_with(ALL), ALL, ALL, id="new-disks"),
+        pytest.param(observed_with(11 * GIB, **FILE_SYSTEMS), 11 * GIB, 11 * GIB, id="halves"),
+        pytest.param(observed_with(6 * GIB, half0=(5 * GIB, ()), **FILE_SYSTEMS), 6 * GIB, 6 * GIB, id="one-half"),
+        pytest.param(observed_with(6 * GIB, half0=(5 * GIB, (NEW,)), **FILE_SYSTEMS), 6 * GIB, 6 * GIB, id="kept-though-unfinished"),
+        pytest.param(observed_with(9 * GIB, half0=(2 * GIB, (NEW,)), **FILE_SYSTEMS), 11 * GIB, 11 * GIB, id="made-anew"),
+    ],
+)
+def test_what_is_to_be_copied_needs_room(observed, needed, free):
+    assert layout.misfit("8G", observed, OTHER) == ""
+    fuller = replace(observed, free=observed.free - 1)
+    assert layout.misfit("8G", fuller, OTHER) == (
+        f"a copy of the other StorageNode's halves needs {needed} bytes here, and the disks have {free - 1} bytes left: "
+        "give storage_node_disks as large as the other's and the same storage_node_images_size"
+    )
+
+
+@pytest.mark.parametrize("size", [4 * GIB, 6 * GIB], ids=["smaller", "larger"])
+def test_a_finished_half_of_another_size_is_refused_whatever_room_there_is(size):
+    assert layout.misfit("8G", observed_with(ALL, half0=(size, ()), **FILE_SYSTEMS), OTHER) == (
+        f"half0 has {size} bytes here and {5 * GIB} bytes on the other StorageNode, but DRBD needs the same on both: "
+        "give storage_node_disks as large as the other's"
+    )
+
+
+@pytest.mark.parametrize("origin", [OTHER, {}], ids=["joined", "alone"])
+def test_halves_that_are_finished_need_no_room(origin):
+    halves = {half: (size, ()) for half, size in OTHER.items()}
+    assert layout.misfit("8G", observed_with(0, **halves), origin) == ""
+
+
+def test_a_storage_node_that_is_alone_is_never_a_misfit():
+    assert layout.misfit("8G", observed_with(0), {}) == ""
+
+
+@given(OBSERVED)
+def test_an_unfinished_half_is_not_listed(observed):
+    wanted = {half for half, tags in observed.volumes.items() if half in layout.HALVES and NEW not in tags}
+    assert layout.finished_halves(observed) == {half: observed.sizes[half] for half in wanted}

@@ -48,13 +48,14 @@ def options(name="web1", size=None, template=None, export="", address=""):
 
 
 def test_what_lvs_reports_is_read():
-    volumes, pools = _volumes.parse(json.loads(REPORT))
-    assert volumes == {
+    catalog = _volumes.parse(json.loads(REPORT))
+    assert catalog.seen_from() == {
         "debian13": Volume("debian13", "bareroot_half0", 5 * GIB),
         "web1-root": Volume("web1-root", "bareroot_half0", 10 * GIB, "debian13", "aoe", "1.0"),
         "data": Volume("data", "bareroot_half1", 4 << 20),
     }
-    assert pools == [Pool("bareroot_half0", 48 * GIB, 6 * GIB), Pool("bareroot_half1", 48 * GIB, 0)]
+    assert catalog.pools == [Pool("bareroot_half0", 48 * GIB, 6 * GIB), Pool("bareroot_half1", 48 * GIB, 0)]
+    assert catalog.pools[0].as_result() == {"half": "half0", "size": 48 * GIB, "used": 6 * GIB, "free": 42 * GIB}
 
 
 def test_every_field_that_is_read_is_asked_for():
@@ -67,11 +68,63 @@ def test_every_field_that_is_read_is_asked_for():
 @pytest.mark.parametrize("data_percent", ["", "0.00"], ids=["inactive", "empty"])
 def test_a_pool_that_holds_nothing_or_does_not_say_is_read(data_percent):
     row = {"vg_name": "bareroot_half0", "lv_name": "pool", "lv_size": "8388608", "origin": "", "pool_lv": "", "lv_tags": ""}
-    assert _volumes.parse({"report": [{"lv": [{**row, "data_percent": data_percent}]}]}) == ({}, [Pool("bareroot_half0", 8 << 20, 0)])
+    catalog = _volumes.parse({"report": [{"lv": [{**row, "data_percent": data_percent}]}]})
+    assert (list(catalog), catalog.pools) == ([], [Pool("bareroot_half0", 8 << 20, 0)])
 
 
 def test_a_machine_without_halves_has_no_volumes():
-    assert _volumes.parse({"report": [{"lv": []}]}) == ({}, [])
+    catalog = _volumes.parse({"report": [{"lv": []}]})
+    assert (list(catalog), catalog.pools, catalog.seen_from()) == ([], [], {})
+    assert (catalog.at("half0", "web1"), catalog.named("web1")) == (None, [])
+
+
+TEMPLATE = "debian-0123456789abcdef"
+WEB1 = Volume("web1-root", "bareroot_half1", 5 * GIB, TEMPLATE)
+COPIES = [Volume(TEMPLATE, f"bareroot_{half}", 4 * GIB) for half in _volumes.HALVES]
+
+
+@pytest.mark.parametrize(
+    ("used", "half", "seen"),
+    [
+        pytest.param((1, 2), "", COPIES[0], id="more-room-in-half0"),
+        pytest.param((2, 1), "", COPIES[1], id="more-room-in-half1"),
+        pytest.param((1, 1), "", COPIES[0], id="equal-room"),
+        pytest.param((2, 1), "half0", COPIES[0], id="half0"),
+        pytest.param((1, 2), "half1", COPIES[1], id="half1"),
+    ],
+)
+def test_of_a_template_in_both_halves_the_one_of_the_half_is_seen_or_that_with_room(used, half, seen):
+    pools = [Pool(f"bareroot_half{number}", 10 * GIB, gib * GIB) for number, gib in enumerate(used)]
+    catalog = _volumes.Catalog([*COPIES, WEB1], pools)
+    assert catalog.seen_from(half) == {TEMPLATE: seen, "web1-root": WEB1}
+    # Where there is room is where a volume without a template goes.
+    assert half or seen.half == _volumes.emptiest(pools).half
+    assert [catalog.at(place, TEMPLATE) for place in _volumes.HALVES] == COPIES
+    assert catalog.named(TEMPLATE) == COPIES
+    assert sorted(volume.path for volume in catalog) == sorted(volume.path for volume in [*COPIES, WEB1])
+
+
+@pytest.mark.parametrize("half", ["", *_volumes.HALVES])
+def test_what_is_in_one_half_is_seen_from_every_half(half):
+    catalog = _volumes.Catalog([COPIES[1], WEB1], [])
+    assert catalog.seen_from(half) == {TEMPLATE: COPIES[1], "web1-root": WEB1}
+    assert catalog.at("half0", "web1-root") is None
+
+
+def test_a_catalog_learns_what_is_made_and_what_goes():
+    catalog = _volumes.Catalog([WEB1], [])
+    larger = replace(WEB1, size=6 * GIB)
+    catalog.put(larger)
+    assert list(catalog) == [larger]
+    catalog.put(COPIES[0])
+    catalog.remove(larger)
+    assert list(catalog) == [COPIES[0]]
+
+
+@pytest.mark.parametrize("name", ["web1-root", "debian13", "debian-0123", f"{TEMPLATE}-root"])
+def test_only_a_template_may_be_in_both_halves(name):
+    with pytest.raises(ValueError, match=f"^volume {name} is in half0 and in half1, and only a template may be: .*lvremove bareroot_half"):
+        _volumes.Catalog([Volume(name, "bareroot_half1", GIB), Volume(name, "bareroot_half0", GIB)], [])
 
 
 def test_a_result_has_what_the_next_run_needs():
@@ -248,23 +301,42 @@ HALVES = [Pool("bareroot_half0", GIB, 0), Pool("bareroot_half1", GIB, 1)]
 
 
 @pytest.mark.parametrize(
-    ("group", "place"),
-    [("", "bareroot_half0"), ("bareroot_half0", "bareroot_half0"), ("bareroot_half1", "bareroot_half1")],
+    ("half", "place"),
+    [("", "bareroot_half0"), ("half0", "bareroot_half0"), ("half1", "bareroot_half1")],
     ids=["emptiest", "half0", "half1"],
 )
-def test_a_new_volume_goes_to_the_half_that_is_given(group, place):
-    assert _volumes.wanted(options(size="8M"), {}, HALVES, group) == Volume("web1", place, 8 << 20)
+def test_a_new_volume_goes_to_the_half_that_is_given(half, place):
+    assert _volumes.wanted(options(size="8M"), {}, HALVES, half) == Volume("web1", place, 8 << 20)
 
 
-def test_a_new_volume_with_a_half_that_is_given_needs_to_know_of_no_pool():
-    assert _volumes.wanted(options(size="8M"), {}, [], "bareroot_half1").group == "bareroot_half1"
+@pytest.mark.parametrize(("pools", "active"), [([], "none"), (HALVES[:1], "half0")], ids=["none", "the-other"])
+def test_a_half_that_is_not_here_is_refused(pools, active):
+    with pytest.raises(ValueError, match=f"^half1 is not active here; active are: {active}$"):
+        _volumes.wanted(options(size="8M"), {}, pools, "half1")
 
 
-@pytest.mark.parametrize("name", ["web1", "tpl"], ids=["clone", "present"])
-@pytest.mark.parametrize("half", ["bareroot_half0", "bareroot_half1"])
-@pytest.mark.parametrize("group", ["", "bareroot_half0", "bareroot_half1"], ids=["emptiest", "half0", "half1"])
-def test_a_clone_and_what_is_there_stay_where_they_must_be_whatever_half_is_given(name, half, group):
-    there = {"tpl": Volume("tpl", half, 4 << 20)}
-    target = _volumes.wanted(options(name, template="tpl"), there, HALVES, group)
-    assert target.group == half
-    assert all(f"{half}/" in command[-1] for command in _volumes.commands(there.get(name), target, 4 << 20))
+PLACES = pytest.mark.parametrize("place", _volumes.HALVES)
+
+
+@PLACES
+@pytest.mark.parametrize("half", ["", *_volumes.HALVES])
+def test_what_is_there_stays_whatever_half_is_given(place, half):
+    there = {"tpl": Volume("tpl", f"bareroot_{place}", 4 << 20)}
+    target = _volumes.wanted(options("tpl", template="tpl"), there, HALVES, half)
+    assert target == there["tpl"]
+    assert _volumes.commands(there["tpl"], target) == []
+
+
+@PLACES
+@pytest.mark.parametrize("given", [True, False])
+def test_a_clone_lies_where_its_template_is(place, given):
+    there = {"tpl": Volume("tpl", f"bareroot_{place}", 4 << 20)}
+    target = _volumes.wanted(options(template="tpl"), there, HALVES, place if given else "")
+    assert target.half == place
+    assert [command[-1] for command in _volumes.commands(None, target, 4 << 20)] == [f"bareroot_{place}/tpl"]
+
+
+def test_a_clone_in_a_half_that_has_no_template_is_refused():
+    there = {"tpl": Volume("tpl", "bareroot_half0", 4 << 20)}
+    with pytest.raises(ValueError, match=r"^template tpl of web1 is in half0, not in half1; a clone lies where its template is$"):
+        _volumes.wanted(options(template="tpl"), there, HALVES, "half1")

@@ -4,6 +4,7 @@ import grp
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import tarfile
@@ -26,6 +27,10 @@ def node(number, **options):
     keys = ["ssh-ed25519 AAAA admin"]
     common = {"name": f"hn{number}", "role": "hardware", "mac": mac, "image_kind": "xen", "dom0_memory": 1024, "authorized_keys": keys}
     return {**common, **options}
+
+
+def storage(number, **options):
+    return node(number, **{"name": f"sn{number}", "role": "storage", **options})
 
 
 # What lists all nodes.
@@ -74,7 +79,7 @@ class ConfigNode:
 
     def rendered(self):
         """Return the paths of what the module renders, as it names them itself."""
-        tops = {"boot": self.served, "personality": self.served, "dhcp": self.state, "access": self.state}
+        tops = {"boot": self.served, "personality": self.served, "dhcp": self.state, "access": self.state, "cluster": self.state}
         return sorted(f"{name}/{path.name}" for name, top in tops.items() if (top / name).exists() for path in (top / name).iterdir())
 
     def records(self):
@@ -82,6 +87,13 @@ class ConfigNode:
 
     def access(self):
         return {path.name: path.read_text() for path in (self.state / "access").iterdir()}
+
+    def cluster(self):
+        return {path.name: path.read_text() for path in (self.state / "cluster").iterdir()}
+
+    def cluster_key(self):
+        """Return the key that is recorded."""
+        return json.loads((self.state / "nodes.json").read_text())["cluster"]["key"]
 
     def hosts(self):
         return (self.state / "dhcp" / "hosts").read_text().splitlines()
@@ -214,7 +226,7 @@ def test_a_link_in_place_of_a_file_becomes_a_file_even_when_its_target_is_equal(
     assert (tmp_path / path).read_bytes() == (tmp_path / "elsewhere").read_bytes() == data
 
 
-@pytest.mark.parametrize("directory", ["srv/boot", "srv/personality", "state/dhcp", "state/access"])
+@pytest.mark.parametrize("directory", ["srv/boot", "srv/personality", "state/dhcp", "state/access", "state/cluster"])
 def test_a_stray_link_is_removed_and_its_target_is_not(config_node, tmp_path, directory):
     config_node.run(node(1))
     (tmp_path / "elsewhere").write_text("kept\n")
@@ -496,9 +508,190 @@ def test_a_newer_image_reaches_all_nodes_but_the_pinned(config_node):
     assert f"/images/{XEN}\n" in config_node.script(2)
 
 
-def test_addresses_come_from_the_range_and_never_from_those_taken(config_node):
-    result = config_node.run(node(1), node(2), address_range="10.0.0.20-10.0.0.29", taken=["10.0.0.20"])
+def test_addresses_come_from_the_range_and_never_from_the_config_nodes(config_node):
+    result = config_node.run(node(1), node(2), address_range="10.0.0.20-10.0.0.29", config_nodes={"cn1": "10.0.0.20"})
     assert result["addresses"] == {"hn1": "10.0.0.21", "hn2": "10.0.0.22"}
+
+
+STORAGE_CARD = {"storage_mac": "52:54:00:00:01:01"}
+BMC_CARD = {"bmc_mac": "52:54:00:00:03:01"}
+PAIR = (storage(1), storage(2))
+CONFIG_NODES = {"config_nodes": {"cn1": "10.0.0.1"}}
+CLUSTER = ["cluster/authkey", "cluster/corosync.conf"]
+IN_PERSONALITY = {"authkey": "etc/corosync/authkey", "corosync.conf": "etc/corosync/corosync.conf"}
+
+
+def members(text):
+    """Return {name: (address, number)} of the voters that a corosync.conf names."""
+    nodes = re.findall(r"node \{\s+ring0_addr: (\S+)\s+name: (\S+)\s+nodeid: (\d+)\s+\}", text)
+    assert len(nodes) == text.count("nodeid:")
+    return {name: (address, int(number)) for address, name, number in nodes}
+
+
+def test_check_mode_says_what_a_pair_would_get_and_makes_no_key(config_node):
+    config_node.run(storage(1), **CONFIG_NODES)
+    before = config_node.contents()
+    result = config_node.run(*PAIR, **CONFIG_NODES, check_mode=True)
+    assert [path for path in result["files"] if path.startswith("cluster/")] == CLUSTER
+    assert config_node.contents() == before
+
+
+def test_both_storage_nodes_of_a_pair_and_the_config_node_have_the_same_members_and_key(config_node):
+    announced = config_node.run(*PAIR, node(3), **CONFIG_NODES, check_mode=True)
+    result = config_node.run(*PAIR, node(3), **CONFIG_NODES)
+    assert result["files"] == announced["files"]
+    assert config_node.rendered() == sorted(result["files"])
+    own = config_node.cluster()
+    assert members(own["corosync.conf"]) == {"cn1": ("10.0.0.1", 1), "sn1": ("10.0.0.2", 2), "sn2": ("10.0.0.3", 3)}
+    assert own["authkey"] == config_node.cluster_key()
+    for address in ("10.0.0.2", "10.0.0.3"):
+        inside = config_node.personality(address)
+        assert {name: inside[path] for name, path in IN_PERSONALITY.items()} == own
+    assert not set(IN_PERSONALITY.values()) & config_node.personality("10.0.0.4").keys()
+    everything = {path for path, data in config_node.contents().items() if own["authkey"].encode() in data}
+    holders = {config_node.served / "personality" / f"10.0.0.{host}.tar" for host in (2, 3)}
+    assert everything == {*holders, config_node.state / "nodes.json", config_node.state / "cluster" / "authkey"}
+
+
+def test_a_second_storage_node_is_no_hardware_nodes_business(config_node):
+    config_node.run(storage(1), node(3), **CONFIG_NODES)
+    result = config_node.run(*PAIR, node(3), **CONFIG_NODES)
+    assert result["addresses"] == {"sn1": "10.0.0.2", "sn2": "10.0.0.4", "hn3": "10.0.0.3"}
+    assert {"personality/10.0.0.2.tar", "personality/10.0.0.4.tar"} <= set(result["files"])
+    assert not set(files_of(3, "10.0.0.3")) & set(result["files"])
+
+
+@pytest.mark.parametrize("name", ["authkey", "corosync.conf"])
+def test_only_root_may_read_what_the_config_nodes_corosync_reads(config_node, name):
+    config_node.run(*PAIR, **CONFIG_NODES)
+    path = config_node.state / "cluster" / name
+    assert path.stat().st_mode & 0o7777 == 0o600
+    path.chmod(0o644)
+    assert config_node.run(*PAIR, **CONFIG_NODES)["files"] == [f"cluster/{name}"]
+    assert path.stat().st_mode & 0o7777 == 0o600
+
+
+def test_corosync_takes_the_key(config_node):
+    config_node.run(*PAIR, **CONFIG_NODES)
+    # In bytes; the same numbers as of TOTEM_PRIVATE_KEY_LEN_MIN and _MAX in its sources.
+    assert 128 <= len(config_node.cluster()["authkey"]) <= 4096
+
+
+def test_two_sites_have_keys_of_their_own(config_node):
+    config_node.run(*PAIR, **CONFIG_NODES)
+    first = config_node.cluster_key()
+    (config_node.state / "nodes.json").unlink()
+    config_node.run(*PAIR, **CONFIG_NODES)
+    assert config_node.cluster_key() != first
+
+
+@pytest.mark.parametrize("check_mode", [False, True], ids=["real", "check"])
+def test_a_pairs_second_run_changes_nothing_and_keeps_the_key(config_node, check_mode):
+    config_node.run(*PAIR, **CONFIG_NODES)
+    before = config_node.contents()
+    result = config_node.run(*PAIR, **CONFIG_NODES, check_mode=check_mode)
+    assert not result["changed"]
+    assert result["files"] == result["diff"] == []
+    assert config_node.contents() == before
+
+
+@pytest.mark.parametrize(
+    ("network", "address", "expected"), [("10.0.0.0/24", "10.0.0.40", 40), ("10.0.0.0/16", "10.0.1.40", 296)], ids=["24", "16"]
+)
+def test_a_members_number_is_its_addresss_host_part(config_node, network, address, expected):
+    config_node.run(storage(1, address=address), storage(2), network=network, **CONFIG_NODES)
+    found = members(config_node.cluster()["corosync.conf"])
+    assert found == {"cn1": ("10.0.0.1", 1), "sn1": (address, expected), "sn2": ("10.0.0.2", 2)}
+
+
+def test_a_members_number_stays_whatever_comes_and_goes(config_node):
+    config_node.run(*PAIR, **CONFIG_NODES)
+    before = members(config_node.cluster()["corosync.conf"])
+    config_node.run(node(4), storage(2), node(5), storage(1), config_nodes={"cn2": "10.0.0.99", "cn1": "10.0.0.1"})
+    after = members(config_node.cluster()["corosync.conf"])
+    assert after == {**before, "cn2": ("10.0.0.99", 99)}
+    # One that takes another's place is another.
+    config_node.run(storage(1), storage(3), **CONFIG_NODES)
+    replaced = members(config_node.cluster()["corosync.conf"])
+    assert replaced.keys() == {"cn1", "sn1", "sn3"}
+    assert replaced["sn3"][1] not in [number for _address, number in after.values()]
+
+
+def test_the_token_reaches_every_member(config_node):
+    config_node.run(*PAIR, **CONFIG_NODES)
+    key = config_node.cluster_key()
+    result = config_node.run(*PAIR, **CONFIG_NODES, token=2500)
+    assert sorted(result["files"]) == ["cluster/corosync.conf", "personality/10.0.0.2.tar", "personality/10.0.0.3.tar"]
+    assert "    token: 2500\n" in config_node.cluster()["corosync.conf"]
+    assert "    token: 2500\n" in config_node.personality("10.0.0.3")[IN_PERSONALITY["corosync.conf"]]
+    assert config_node.cluster_key() == key
+
+
+def test_a_single_storage_node_has_no_cluster_and_no_key(config_node):
+    assert not [path for path in config_node.run(storage(1), **CONFIG_NODES)["files"] if path.startswith("cluster/")]
+    assert not set(IN_PERSONALITY.values()) & config_node.personality("10.0.0.2").keys()
+    assert "cluster" not in json.loads((config_node.state / "nodes.json").read_text())
+
+
+@pytest.mark.parametrize("check_mode", [True, False], ids=["check", "real"])
+def test_back_to_one_storage_node_the_clusters_files_go_and_its_key_is_kept(config_node, check_mode):
+    config_node.run(*PAIR, **CONFIG_NODES)
+    key, before = config_node.cluster_key(), config_node.contents()
+    result = config_node.run(storage(1), **CONFIG_NODES, check_mode=check_mode)
+    assert [path for path in result["files"] if path.startswith("cluster/")] == CLUSTER
+    assert not secrets_in(result, key)
+    if check_mode:
+        assert config_node.contents() == before
+        return
+    assert config_node.cluster() == {}
+    assert not set(IN_PERSONALITY.values()) & config_node.personality("10.0.0.2").keys()
+    assert config_node.cluster_key() == key
+    assert not config_node.run(storage(1), **CONFIG_NODES)["changed"]
+    config_node.run(*PAIR, **CONFIG_NODES)
+    assert config_node.cluster()["authkey"] == key
+
+
+@pytest.mark.parametrize("check_mode", [True, False], ids=["check", "real"])
+def test_of_the_clusters_key_the_diff_shows_a_digest(config_node, check_mode):
+    config_node.run(*PAIR, **CONFIG_NODES)
+    path, key = config_node.state / "cluster" / "authkey", config_node.cluster_key()
+    path.write_text("OTHERSECRET")
+    result = config_node.run(*PAIR, **CONFIG_NODES, check_mode=check_mode)
+    assert result["files"] == ["cluster/authkey"]
+    (part,) = result["diff"]
+    assert re.fullmatch(r"sha256:[0-9a-f]{16}\n", part["before"])
+    assert re.fullmatch(r"sha256:[0-9a-f]{16}\n", part["after"])
+    assert part["before"] != part["after"]
+    assert not secrets_in(result, key, "OTHERSECRET")
+    assert path.read_text() == ("OTHERSECRET" if check_mode else key)
+
+
+def test_the_first_diff_of_a_pair_shows_the_members_and_no_key(config_node):
+    result = config_node.run(*PAIR, **CONFIG_NODES)
+    shown = {part["after_header"]: part for part in result["diff"]}
+    assert shown["cluster/corosync.conf"]["after"] == config_node.cluster()["corosync.conf"]
+    assert re.fullmatch(r"sha256:[0-9a-f]{16}\n", shown["cluster/authkey"]["after"])
+    assert not secrets_in(result, config_node.cluster_key())
+
+
+@pytest.mark.parametrize("half", [False, True], ids=["key", "half-a-key"])
+@pytest.mark.parametrize("check_mode", [True, False], ids=["check", "real"])
+def test_what_an_interrupted_run_left_of_the_clusters_key_is_removed_and_shows_no_key(config_node, half, check_mode):
+    config_node.run(*PAIR, **CONFIG_NODES)
+    key = config_node.cluster_key()
+    left = key[: len(key) // 2] if half else key
+    stray = config_node.state / "cluster" / ".new-x"
+    stray.write_text(left)
+    result = config_node.run(*PAIR, **CONFIG_NODES, check_mode=check_mode)
+    assert result["files"] == ["cluster/.new-x"]
+    assert stray.exists() is check_mode
+    assert not secrets_in(result, left)
+
+
+def test_a_storage_nodes_card_on_the_bmcs_network_has_its_host_part_there(config_node):
+    config_node.run(storage(1, address="10.0.0.40", **BMC_CARD), bmc_network="10.3.0.0/24")
+    network = config_node.personality("10.0.0.40")["etc/bareroot/network"].splitlines()
+    assert {"BMC_MAC=52:54:00:00:03:01", "BMC_ADDRESS=10.3.0.40/24"} <= set(network)
 
 
 def keygen(*arguments):
@@ -612,7 +805,6 @@ def test_the_diff_shows_text_before_and_after(config_node):
 
 HN1, HN2 = node(1), node(2)
 SAME_MAC = node(2, mac=HN1["mac"])
-STORAGE_CARD = {"storage_mac": "52:54:00:00:01:01"}
 
 
 @pytest.mark.parametrize(
@@ -640,7 +832,13 @@ STORAGE_CARD = {"storage_mac": "52:54:00:00:01:01"}
         pytest.param([node(1, address="10.0.0.0")], {}, ["10.0.0.0 is not a host", "10.0.0.1 to 10.0.0.254"], id="address-network"),
         pytest.param([node(1, address="10.0.0.255")], {}, ["10.0.0.255 is not a host of 10.0.0.0/24"], id="address-broadcast"),
         pytest.param([node(1, address="10.0.0.1")], {}, ["address of hn1 10.0.0.1 belongs to the ConfigNode"], id="address-of-the-server"),
-        pytest.param([node(1, address="10.0.0.8")], {"taken": ["10.0.0.8"]}, ["10.0.0.8 belongs to another machine"], id="address-taken"),
+        pytest.param([node(1, address="10.0.0.8")], {"config_nodes": {"cn1": "10.0.0.8"}}, ["10.0.0.8 belongs to cn1"], id="address-taken"),
+        pytest.param(
+            [HN1],
+            {"config_nodes": {"cn1": "10.9.0.1"}},
+            ["in config_nodes: 10.9.0.1 is not a host of 10.0.0.0/24"],
+            id="config-node-outside",
+        ),
         pytest.param(
             [node(1, address="10.0.0.9"), node(2, address="10.0.0.9")], {}, ["address of hn2 10.0.0.9 belongs to hn1"], id="same-address"
         ),
@@ -674,6 +872,32 @@ STORAGE_CARD = {"storage_mac": "52:54:00:00:01:01"}
             [node(1, image=UNPUBLISHED)], {}, [f"image {UNPUBLISHED} is not published here", f"are: {XEN}"], id="pinned-unpublished"
         ),
         pytest.param([node(1, image_kind="storage")], {}, ["no storage image", "playbooks/images.yml"], id="no-image-of-this-kind"),
+        pytest.param(
+            [storage(1), storage(2), storage(3)], {}, ["3 StorageNodes: sn1, sn2, sn3; use one, or a pair"], id="three-storage-nodes"
+        ),
+        pytest.param(
+            [storage(1, **STORAGE_CARD), storage(2)],
+            {"storage_network": "10.1.0.0/24"},
+            ["only one of sn1 and sn2 has a storage_mac", "give both one, or neither"],
+            id="half-a-storage-network",
+        ),
+        pytest.param([storage(1), storage(2)], {"config_nodes": {}}, ["config_nodes is empty", "cn1: 10.0.0.1"], id="no-third-vote"),
+        pytest.param([HN1], {"config_nodes": {"cn1\n": "10.0.0.1"}}, ["ConfigNode 'cn1\\n'", "such as cn1"], id="config-nodes-name"),
+        pytest.param([HN1], {"config_nodes": {"hn1": "10.0.0.1"}}, ["ConfigNode 'hn1'", "no other machine has"], id="config-nodes-clash"),
+        pytest.param([storage(1, bmc_mac="x")], {}, ["bmc_mac 'x' of sn1", "as '52:54:00:12:34:56'"], id="bmc-mac"),
+        pytest.param(
+            [storage(1, **BMC_CARD)],
+            {},
+            ["sn1 has a bmc_mac, but there is no bmc_network, such as 10.3.0.0/24"],
+            id="bmc-mac-without-network",
+        ),
+        pytest.param([HN1], {"bmc_network": "x"}, ["bmc_network 'x'", "write it as 10.0.0.0/24"], id="bmc-network"),
+        pytest.param(
+            [storage(1, address="10.0.0.99", **BMC_CARD)],
+            {"bmc_network": "10.3.0.0/28"},
+            ["10.3.0.0/28 is too small", "10.0.0.99", "as large as 10.0.0.0/24"],
+            id="bmc-network-too-small",
+        ),
         pytest.param([node(1, root="disk")], {}, ["root", "ram", "disk"], id="root"),
         pytest.param([node(1, role="other")], {}, ["role", "storage", "hardware", "other"], id="role"),
     ],

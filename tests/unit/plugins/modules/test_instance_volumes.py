@@ -83,11 +83,17 @@ class StorageNode:
 
     def _report(self, argv):
         asked = argv[argv.index("--options") + 1].split(",")
-        rows = [(name, lv.group, lv.size, lv.origin, "pool", "3.00", ",".join(sorted(lv.tags))) for name, lv in self.lvs.items()]
+        there = [(key.partition("@")[0], lv) for key, lv in self.lvs.items()]
+        rows = [(name, lv.group, lv.size, lv.origin, "pool", "3.00", ",".join(sorted(lv.tags))) for name, lv in there]
         rows += [("pool", group, POOL_SIZE, "", "", f"{percent:.2f}", "") for group, percent in self.used.items()]
         names = ("lv_name", "vg_name", "lv_size", "origin", "pool_lv", "data_percent", "lv_tags")
         found = [dict(zip(names, map(str, row), strict=True)) for row in rows]
         return 0, json.dumps({"report": [{"lv": [{key: row[key] for key in asked} for row in found]}], "log": []}), ""
+
+    def _key(self, group, name):
+        """Return where a volume is kept; of two of one name, that of half1 has @half1 behind it."""
+        copy = f"{name}@{group.removeprefix('bareroot_')}"
+        return copy if copy in self.lvs else name
 
     def _change(self, argv):
         program, *words = argv
@@ -97,12 +103,14 @@ class StorageNode:
             made = option["--name"]
             assert made not in self.lvs
             if "--snapshot" in words:
-                assert self.lvs[name].group == group
-                self.lvs[made] = Lv(group, self.lvs[name].size, name)
+                origin = self.lvs[self._key(group, name)]
+                assert origin.group == group
+                self.lvs[made] = Lv(group, origin.size, name)
             else:
                 assert ("--thin" in words, name, group in self.used) == (True, "pool", True)
                 self.lvs[made] = Lv(group, self._bytes(option["--virtualsize"]))
             return 0, "", ""
+        name = self._key(group, name)
         lv = self.lvs[name]
         assert lv.group == group
         if program == "lvextend":
@@ -238,6 +246,8 @@ def web2(**options):
 ROOT = {"address": "1.0", "origin": "tpl"}
 FILES = {"address": "1.1", "size": 4 * MIB, "files": SEED}
 THERE = {"web1-root": ROOT, "web1-seed": FILES}
+TEMPLATE = "debian-0123456789abcdef"
+COPIES = {TEMPLATE: {}, f"{TEMPLATE}@half1": {"group": HALF1, "size": 2 * GIB}}
 NEW_SEED = ["lvcreate", "lvchange"]
 MOVED = ["stop", "lvchange"]
 
@@ -369,6 +379,57 @@ def test_all_instances_are_looked_at_with_one_command_and_started_with_one(node)
     assert node.commands.programs == ["lvs", "systemctl", "mcopy", "mcopy"]
 
 
+@pytest.mark.parametrize(("half", "group"), [("", HALF0), ("half0", HALF0), ("half1", HALF1)])
+def test_both_volumes_go_to_the_half_that_is_given_or_where_room_is(node, half, group):
+    for name, how in COPIES.items():
+        node.add(name, **how)
+    asked = web1(template=TEMPLATE, half=half)
+    announced = node.run(asked, check_mode=True)
+    assert node.run(asked) == announced
+    assert (node.lvs["web1-root"].group, node.lvs["web1-root"].origin, node.lvs["web1-seed"].group) == (group, TEMPLATE, group)
+    assert not node.run(asked)["changed"]
+
+
+def test_each_instance_goes_to_its_half(node):
+    for name, how in COPIES.items():
+        node.add(name, **how)
+    node.run(web1(template=TEMPLATE, half="half1"), web2(template=TEMPLATE, half="half0"))
+    assert {name: node.lvs[name].group for name in ("web1-root", "web1-seed", "web2-root", "web2-seed")} == {
+        "web1-root": HALF1,
+        "web1-seed": HALF1,
+        "web2-root": HALF0,
+        "web2-seed": HALF0,
+    }
+
+
+@pytest.mark.parametrize("half", ["", "half0", "half1"])
+@BOTH_MODES
+def test_what_is_there_stays_in_its_half_whatever_half_is_given(node, half, check_mode):
+    node.run(web1())
+    before = node.state()
+    assert not node.run(web1(half=half), check_mode=check_mode)["changed"]
+    assert node.state() == before
+
+
+@BOTH_MODES
+def test_a_half_without_the_template_is_refused_before_anything_is_changed(node, check_mode):
+    before = node.state()
+    result = node.run(web2(), web1(half="half1"), check_mode=check_mode)
+    assert result["failed"]
+    assert result["msg"] == "template tpl of web1-root is in half0, not in half1; a clone lies where its template is"
+    assert node.state() == before
+
+
+def test_check_mode_expects_the_template_in_the_half_that_template_volumes_announced(node):
+    node.add(TEMPLATE)
+    before = node.state()
+    result = node.run(web1(template=TEMPLATE, half="half1"), check_mode=True)
+    assert not result.get("failed"), result["msg"]
+    made = [argv[-1] for argv in result["commands"] if argv[0] == "lvcreate"]
+    assert made == [f"{HALF1}/{TEMPLATE}", f"{HALF1}/pool"]
+    assert node.state() == before
+
+
 def test_a_new_instance_leaves_the_others_as_they_are(node):
     node.run(web1())
     before = node.state()
@@ -460,6 +521,7 @@ def test_without_instances_nothing_changes(node):
         pytest.param({"name": "No"}, "volume name 'No-root': use lower-case letters, digits and inner hyphens", id="name"),
         pytest.param({"name": "a" * 60}, "volume name", id="name-long"),
         pytest.param({"state": "gone"}, "gone", id="state"),
+        pytest.param({"half": "half2"}, "half2", id="half"),
     ],
 )
 @pytest.mark.parametrize("first", ["new", "there"])

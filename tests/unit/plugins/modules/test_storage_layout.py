@@ -11,13 +11,22 @@ from plugins.modules import storage_layout
 BOTH_MODES = pytest.mark.parametrize("check_mode", [True, False], ids=["check", "real"])
 COUNTS = pytest.mark.parametrize("count", [1, 2], ids=["one-disk", "two-disks"])
 NEW = layout.NEW
-SPACE = 1000
-IMAGES_SPACE = 8
+MIB, GIB = 1 << 20, 1 << 30
+DISK = 20 * GIB
+# What LVM, and mdadm before it, really leave of such a disk.
+SPACE = {1: DISK - 4 * MIB, 2: DISK - 20 * MIB}
+IMAGES_SPACE = 8 * GIB
+CLUSTER_SPACE = 128 * MIB
+EXTENT = 4 * MIB
+UNITS = {"b": 1, "M": MIB, "G": GIB}
+# Halves of another StorageNode.
+OTHER = {"half0": 3 * GIB, "half1": 5 * GIB}
 
 
-READ_BY = ("lvs", "vgs", "pvs", "wipefs")
-CHANGED_BY = ("mdadm", "udevadm", "vgcreate", "vgremove", "lvcreate", "drbdadm", "lvchange", "mkfs.ext4")
+READ_BY = ("lvs", "vgs", "pvs", "wipefs", "blockdev")
+CHANGED_BY = ("mdadm", "udevadm", "vgcreate", "vgremove", "lvcreate", "lvremove", "drbdadm", "lvchange", "mkfs.ext4")
 PROGRAMS = READ_BY + CHANGED_BY
+REPORT = ["--reportformat", "json", "--units", "b", "--nosuffix", "--options"]
 
 
 class RefusedError(Exception):
@@ -35,6 +44,7 @@ class StorageNode:
     def __init__(self, base, run_module, commands, monkeypatch):
         self.array_path = base / "md-bareroot"
         self.disks = [base / "disk-a", base / "disk-b"]
+        self.disk_size = DISK
         self.signatures = {str(disk): set() for disk in self.disks}
         for disk in self.disks:
             disk.touch()
@@ -79,19 +89,29 @@ class StorageNode:
         found = sorted(self.signatures[argv[-1]])
         return "".join(f"{signature}\n" if "," in signature else f"{signature},\n" for signature in found)
 
+    def _read_blockdev(self, argv):
+        assert argv[1] == "--getsize64"
+        return f"{self.disk_size}\n"
+
+    @property
+    def free(self):
+        return SPACE[len(self.array) or 1] - DISK + self.disk_size - sum(self.sizes.values())
+
     def _read_vgs(self, argv):
-        assert argv[1:] == ["--reportformat", "json", "--options", "vg_name", "--select", "vg_name=~^bareroot"]
-        names = [layout.GROUP] if self.group else []
-        names += [f"bareroot_{half}" for half in self.inner if self.drbd[half] == "primary"]
-        return json.dumps({"report": [{"vg": [{"vg_name": name} for name in names]}], "log": []})
+        assert argv[1:] == [*REPORT, "vg_name,vg_free", "--select", "vg_name=~^bareroot"]
+        rows = [{"vg_name": layout.GROUP, "vg_free": str(self.free)}] if self.group else []
+        rows += [{"vg_name": f"bareroot_{half}", "vg_free": "4194304"} for half in self.inner if self.drbd[half] == "primary"]
+        return json.dumps({"report": [{"vg": rows}], "log": []})
 
     def _read_pvs(self, argv):
-        assert argv[1:] == ["--reportformat", "json", "--options", "pv_name", "--select", "vg_name=bareroot"]
+        assert argv[1:] == [*REPORT, "pv_name", "--select", "vg_name=bareroot"]
         return json.dumps({"report": [{"pv": [{"pv_name": self.group}] if self.group else []}]})
 
     def _read_lvs(self, argv):
-        assert argv[1:] == ["--reportformat", "json", "--options", "lv_name,lv_tags", "--select", "vg_name=bareroot"]
-        rows = [{"lv_name": name, "lv_tags": ",".join(sorted(tags))} for name, tags in self.volumes.items()]
+        assert argv[1:] == [*REPORT, "lv_name,lv_tags,lv_size", "--select", "vg_name=bareroot"]
+        rows = [
+            {"lv_name": name, "lv_tags": ",".join(sorted(tags)), "lv_size": str(self.sizes[name])} for name, tags in self.volumes.items()
+        ]
         return json.dumps({"report": [{"lv": rows}], "log": []})
 
     # What changes.
@@ -159,14 +179,24 @@ class StorageNode:
             self.active.add(half)
             return
         need(self.group and name not in self.volumes, f"there is {group}/{name}, or no {group}")
-        self.volumes[name] = {options[options.index("--addtag") + 1]}
-        left = SPACE - sum(self.sizes.values())
         if "--size" in options:
-            assert options[options.index("--size") + 1] == f"{IMAGES_SPACE}G"
-            self.sizes[name] = IMAGES_SPACE
+            size = options[options.index("--size") + 1]
+            size = int(size[:-1]) * UNITS[size[-1]]
         else:
-            self.sizes[name] = left * int(options[options.index("--extents") + 1].removesuffix("%FREE")) // 100
-        need(self.sizes[name] > 0, "no space left")
+            size = self.free * int(options[options.index("--extents") + 1].removesuffix("%FREE")) // 100 // EXTENT * EXTENT
+        need(0 < size <= self.free, "insufficient free space")
+        self.sizes[name] = size
+        self.volumes[name] = {options[options.index("--addtag") + 1]}
+
+    def _lvremove(self, *arguments):
+        *options, full_name = arguments
+        half = full_name.removeprefix("bareroot/")
+        if NEW not in self.volumes[half]:
+            pytest.fail(f"{half} is finished, and removed")
+        need(options == ["--yes"] and self.drbd[half] == "down", f"{full_name} is in use")
+        del self.volumes[half], self.sizes[half]
+        self.inner.pop(half, None)
+        self.metadata.discard(half)
 
     def _lvchange(self, verb, tag, full_name):
         name = full_name.removeprefix("bareroot/")
@@ -174,12 +204,14 @@ class StorageNode:
         self.volumes[name].remove(tag)
 
     def _mkfs_ext4(self, *arguments):
-        assert arguments[-1] == "/dev/bareroot/images"
-        if NEW not in self.volumes["images"]:
+        name = arguments[-1].removeprefix("/dev/bareroot/")
+        if NEW not in self.volumes[name]:
             pytest.fail("a file system that is finished is made anew")
-        # The file system's appearance brings everything up.
-        need(not any(NEW in self.volumes[half] for half in layout.HALVES), "the halves are not finished")
-        self.file_systems.add("images")
+        # The images' appearance brings everything up.
+        need(
+            name != "images" or not any(NEW in self.volumes[other] for other in ("cluster", *layout.HALVES)), "the halves are not finished"
+        )
+        self.file_systems.add(name)
 
     def _drbdadm(self, *words):
         *verb, half = words
@@ -206,17 +238,28 @@ class StorageNode:
         self.active = set()
 
     def assert_complete(self, count, up=layout.HALVES):
+        self.assert_laid_out(count)
+        assert self.inner == {half: {"pool"} for half in layout.HALVES}
+        assert all(self.drbd[half] == "primary" for half in up)
+
+    def assert_joined(self, count):
+        """All is there for DRBD to copy everything from the other StorageNode."""
+        self.assert_laid_out(count)
+        assert {half: self.sizes[half] for half in layout.HALVES} == OTHER
+        assert self.inner == {}
+        assert self.metadata == set(layout.HALVES)
+        assert set(self.drbd.values()) == {"down"}
+
+    def assert_laid_out(self, count):
         device = str(self.array_path) if count == 2 else str(self.disks[0])
         assert self.array == ([str(disk) for disk in self.disks] if count == 2 else [])
         assert self.group == device
-        assert self.volumes == {name: set() for name in ("images", "half0", "half1")}
-        assert self.inner == {half: {"pool"} for half in layout.HALVES}
-        assert all(self.drbd[half] == "primary" for half in up)
-        assert self.file_systems == {"images"}
+        assert self.volumes == {name: set() for name in ("images", "cluster", "half0", "half1")}
+        assert self.file_systems == {"images", "cluster"}
 
 
 def reads(argv):
-    return argv[0] in ("lvs", "vgs", "pvs") or (argv[0] == "wipefs" and "--all" not in argv)
+    return argv[0] in ("lvs", "vgs", "pvs", "blockdev") or (argv[0] == "wipefs" and "--all" not in argv)
 
 
 @pytest.fixture
@@ -224,10 +267,17 @@ def node(tmp_path, run_module, commands, monkeypatch):
     return StorageNode(tmp_path, run_module, commands, monkeypatch)
 
 
-def number_of_steps(count):
+def number_of_steps(count, origin=None):
     """Return how many commands a machine with empty disks takes."""
     disks = ["/dev/a", "/dev/b"][:count]
-    return len(layout.plan(disks, "8G", layout.Observed(dict.fromkeys(disks, ()))))
+    return len(layout.plan(disks, "8G", layout.Observed(dict.fromkeys(disks, ())), origin))
+
+
+def half_sizes(count):
+    """Return how large the halves of a StorageNode are that has been laid out alone: equal, but for an odd extent."""
+    left = SPACE[count] - IMAGES_SPACE - CLUSTER_SPACE
+    first = left // 2 // EXTENT * EXTENT
+    return {"half0": first, "half1": left - first}
 
 
 @COUNTS
@@ -243,14 +293,37 @@ def test_check_mode_says_what_would_be_run_and_only_reads(node, count):
 @COUNTS
 def test_what_was_announced_is_what_is_run_and_then_all_is_there(node, count):
     announced = node.run(count, check_mode=True)
-    assert node.run(count) == announced
+    assert announced.pop("halves") == {}
+    result = node.run(count)
+    assert result.pop("halves") == half_sizes(count)
+    assert result == announced
     assert node.changes == announced["commands"]
     node.assert_complete(count)
 
 
-def test_both_halves_have_the_same_size_and_the_images_what_was_asked_for(node):
-    node.run()
-    assert node.sizes == {"images": IMAGES_SPACE, "half0": (SPACE - IMAGES_SPACE) // 2, "half1": (SPACE - IMAGES_SPACE) // 2}
+@COUNTS
+def test_both_halves_have_the_same_size_and_the_images_what_was_asked_for(node, count):
+    node.run(count)
+    assert node.sizes == {"images": IMAGES_SPACE, "cluster": CLUSTER_SPACE, **half_sizes(count)}
+    assert 0 <= node.sizes["half1"] - node.sizes["half0"] <= EXTENT
+
+
+@COUNTS
+def test_a_storage_node_joins_another_one_with_halves_of_the_same_size_and_nothing_on_them(node, count):
+    announced = node.run(count, check_mode=True, origin_halves=OTHER)
+    assert announced.pop("halves") == {}
+    assert node.changes == []
+    result = node.run(count, origin_halves=OTHER)
+    assert result.pop("halves") == OTHER
+    assert result == announced
+    assert node.changes == announced["commands"]
+    node.assert_joined(count)
+
+
+@pytest.mark.parametrize(("here", "there"), [(1, 1), (2, 2), (1, 2)])
+def test_a_disk_that_is_as_large_as_the_other_storage_nodes_is_enough(node, here, there):
+    result = node.run(here, origin_halves=half_sizes(there))
+    assert not result.get("failed"), result["msg"]
 
 
 def test_the_other_disk_is_left_alone_when_one_is_given(node):
@@ -270,7 +343,18 @@ def test_a_second_run_changes_nothing_and_only_reads(node, count, check_mode):
     result = node.run(count, check_mode=check_mode)
     assert not result["changed"]
     assert result["commands"] == []
+    assert result["halves"] == half_sizes(count)
     assert result["diff"] == {"before": "", "after": ""}
+    assert node.changes == []
+
+
+@COUNTS
+@BOTH_MODES
+def test_a_second_run_of_a_storage_node_that_joined_changes_nothing(node, count, check_mode):
+    node.run(count, origin_halves=OTHER)
+    result = node.run(count, check_mode=check_mode, origin_halves=OTHER)
+    assert not result["changed"]
+    assert result["halves"] == OTHER
     assert node.changes == []
 
 
@@ -296,6 +380,7 @@ def test_a_finished_half_that_cannot_be_seen_is_left_alone(node, half):
     node.drbd[half] = "down"
     del node.inner[half]
     assert not node.run()["changed"]
+    assert not node.run(origin_halves=half_sizes(2))["changed"]
 
 
 def points(count):
@@ -311,7 +396,8 @@ def test_an_interrupted_run_is_continued_by_the_next(node, count, number, when):
     node.fail_at = None
     announced = node.run(count, check_mode=True)
     assert not announced.get("failed")
-    assert node.run(count) == announced
+    assert set(announced["halves"]) == {half for half in layout.HALVES if NEW not in node.volumes.get(half, {NEW})}
+    assert node.run(count)["commands"] == announced["commands"]
     node.assert_complete(count)
     assert not node.run(count)["changed"]
 
@@ -327,6 +413,100 @@ def test_a_run_that_a_power_cut_interrupted_is_continued_by_the_next(node, count
     assert not result.get("failed"), result["msg"]
     node.assert_complete(count, up=unfinished)
     assert not node.run(count)["changed"]
+
+
+def joining_points(count):
+    return [(count, number, when) for number in range(number_of_steps(count, OTHER)) for when in ("before", "after")]
+
+
+@pytest.mark.parametrize("power_cut", [True, False], ids=["power-cut", "interrupted"])
+@pytest.mark.parametrize(("count", "number", "when"), [*joining_points(1), *joining_points(2)])
+def test_a_join_that_was_interrupted_is_continued_by_the_next_run(node, count, number, when, power_cut):
+    node.fail_at = (number, when)
+    assert node.run(count, origin_halves=OTHER)["failed"]
+    if power_cut:
+        node.reboot()
+    node.fail_at = None
+    result = node.run(count, origin_halves=OTHER)
+    assert not result.get("failed"), result["msg"]
+    node.assert_joined(count)
+    assert not node.run(count, origin_halves=OTHER)["changed"]
+
+
+@pytest.mark.parametrize(("count", "number", "when"), [*points(1), *points(2)])
+def test_a_half_that_an_interrupted_run_began_alone_is_made_anew_when_it_joins(node, count, number, when):
+    node.fail_at = (number, when)
+    assert node.run(count)["failed"]
+    node.fail_at = None
+    finished = [half for half in layout.HALVES if NEW not in node.volumes.get(half, {NEW})]
+    result = node.run(count, origin_halves=OTHER)
+    if finished:
+        assert result["failed"]
+        assert result["msg"].startswith(
+            f"{finished[0]} has {half_sizes(count)[finished[0]]} bytes here and {OTHER[finished[0]]} bytes on the other "
+        )
+        assert node.changes == []
+    else:
+        assert not result.get("failed"), result["msg"]
+        node.assert_joined(count)
+
+
+@COUNTS
+@BOTH_MODES
+def test_disks_without_room_for_the_other_storage_nodes_halves_are_refused(node, count, check_mode):
+    node.disk_size = 16 * GIB
+    result = node.run(count, check_mode=check_mode, origin_halves=OTHER)
+    assert result["failed"]
+    assert result["msg"] == (
+        f"a copy of the other StorageNode's halves needs {16 * GIB + 128 * MIB} bytes here, and the disks have "
+        f"{16 * GIB - (4 if count == 1 else 20) * MIB} bytes left: give storage_node_disks as large as the other's "
+        "and the same storage_node_images_size. Nothing was touched."
+    )
+    assert node.changes == []
+
+
+@BOTH_MODES
+def test_too_little_room_in_a_volume_group_that_is_there_is_refused(node, check_mode):
+    node.fail_at = (number_of_steps(1) - 1, "after")
+    node.run(1)
+    node.fail_at = None
+    for half in layout.HALVES:
+        del node.volumes[half], node.sizes[half]
+    other = {"half0": 3 * GIB, "half1": 9 * GIB}
+    result = node.run(1, check_mode=check_mode, origin_halves=other)
+    assert result["failed"]
+    free = SPACE[1] - IMAGES_SPACE - CLUSTER_SPACE
+    assert f"needs {12 * GIB} bytes here, and the disks have {free} bytes left" in result["msg"]
+    assert node.changes == []
+
+
+@BOTH_MODES
+def test_a_finished_half_of_another_size_than_the_other_storage_nodes_is_refused(node, check_mode):
+    node.run()
+    size = half_sizes(2)["half1"]
+    result = node.run(check_mode=check_mode, wipe=True, origin_halves={**half_sizes(2), "half1": size + EXTENT})
+    assert result["failed"]
+    assert result["msg"] == (
+        f"half1 has {size} bytes here and {size + EXTENT} bytes on the other StorageNode, "
+        "but DRBD needs the same on both: give storage_node_disks as large as the other's. Nothing was touched."
+    )
+    assert node.changes == []
+
+
+@BOTH_MODES
+@pytest.mark.parametrize(
+    "origin",
+    [{"half0": GIB}, {**OTHER, "half2": GIB}, {"half0": GIB, "half1": 0}, {"half0": GIB, "half1": "5G"}, {"half0": GIB, "half1": None}],
+    ids=["one-missing", "one-too-many", "empty", "text", "nothing"],
+)
+def test_halves_that_no_other_storage_node_can_have_are_refused_before_anything_is_looked_at(node, origin, check_mode):
+    result = node.run(origin_halves=origin, check_mode=check_mode)
+    assert result.get("failed")
+    assert result["msg"] == (
+        f"origin_halves is {origin}: give the size in bytes of each half of the other StorageNode, "
+        "such as {'half0': 107374182400, 'half1': 107374182400}; has the other one been laid out?"
+    )
+    assert node.commands.calls == []
 
 
 @BOTH_MODES
@@ -513,13 +693,15 @@ def test_no_disks_option_is_named(run_module, commands):
     ],
 )
 def test_a_program_that_fails_is_named_and_nothing_is_run_after_it(node, program, answer, reason):
-    if program == "vgremove":
+    options = {"origin_halves": OTHER} if program == "lvremove" else {}
+    if program in ("vgremove", "lvremove"):
         # It is only run after an interruption.
-        node.fail_at = (next(number for number, command in enumerate(node.run(check_mode=True)["commands"]) if "pool" in command), "after")
+        steps = node.run(check_mode=True)["commands"]
+        node.fail_at = (next(number for number, command in enumerate(steps) if "pool" in command), "after")
         node.run()
         node.fail_at = None
     node.commands.answer(program, with_=answer)
-    result = node.run()
+    result = node.run(**options)
     assert result["failed"]
     assert result["msg"].startswith(f"cannot lay out the disks: {program} ")
     assert result["msg"].endswith(reason)

@@ -119,11 +119,13 @@ class StorageNode:
 
     def check(self):
         for name, lv in self.lvs.items():
-            assert UNFINISHED in lv.tags or name == "web1-root" or (lv.data, lv.safe) == (f"unpacked {name}".encode(), True)
+            whole = f"unpacked {name.partition('@')[0]}".encode()
+            assert UNFINISHED in lv.tags or name == "web1-root" or (lv.data, lv.safe) == (whole, True)
 
     def _report(self, argv):
         asked = argv[argv.index("--options") + 1].split(",")
-        rows = [(name, lv.group, lv.size, "pool", "3.00", ",".join(sorted(lv.tags))) for name, lv in self.lvs.items()]
+        there = [(key.partition("@")[0], lv) for key, lv in self.lvs.items()]
+        rows = [(name, lv.group, lv.size, "pool", "3.00", ",".join(sorted(lv.tags))) for name, lv in there]
         rows += [("pool", group, POOL_SIZE, "", f"{percent:.2f}", "") for group, percent in self.used.items()]
         names = ("lv_name", "vg_name", "lv_size", "pool_lv", "data_percent", "lv_tags")
         found = [{"origin": "", **dict(zip(names, map(str, row), strict=True))} for row in rows]
@@ -133,15 +135,22 @@ class StorageNode:
         option = {word: argv[index + 1] for index, word in enumerate(argv[:-1]) if word.startswith("--")}
         group, _slash, pool = argv[-1].partition("/")
         assert ("--thin" in argv, pool, group in self.used) == (True, "pool", True)
-        assert option["--name"] not in self.lvs
+        name = option["--name"]
+        assert group not in [lv.group for key, lv in self.lvs.items() if key.partition("@")[0] == name]
+        # The second of a name has its half behind it.
+        key = f"{name}@{group.removeprefix('bareroot_')}" if name in self.lvs else name
         assert option["--virtualsize"].endswith("b")
-        self.lvs[option["--name"]] = Lv(group, int(option["--virtualsize"].removesuffix("b")), {option["--addtag"], "of.someone.else"})
+        self.lvs[key] = Lv(group, int(option["--virtualsize"].removesuffix("b")), {option["--addtag"], "of.someone.else"})
         return 0, "", ""
 
+    def _key(self, full_name):
+        group, name = full_name.split("/")
+        (key,) = [key for key, lv in self.lvs.items() if (key.partition("@")[0], lv.group) == (name, group)]
+        return key
+
     def _lv(self, device):
-        _root, dev, group, name = device.split("/")
-        assert (dev, self.lvs[name].group) == ("dev", group)
-        return self.lvs[name]
+        assert device.startswith("/dev/")
+        return self.lvs[self._key(device.removeprefix("/dev/"))]
 
     def _unpack(self, argv):
         assert {"--decompress", "--force"} <= set(argv)
@@ -162,13 +171,14 @@ class StorageNode:
 
     def _remove(self, argv):
         assert UNFINISHED in self._lv(f"/dev/{argv[-1]}").tags
-        del self.lvs[argv[-1].partition("/")[2]]
+        del self.lvs[self._key(argv[-1])]
         return 0, "", ""
 
     def run(self, *templates, check_mode=False, **options):
         self.commands.calls.clear()
         self.config_node.asked.clear()
-        params = {"templates": list(templates), "server": self.config_node.address, "directory": str(self.directory), **options}
+        asked = [{"template": item} if isinstance(item, str) else item for item in templates]
+        params = {"templates": asked, "server": self.config_node.address, "directory": str(self.directory), **options}
         result = self._run_module(template_volumes, params, check_mode=check_mode, diff=True)
         self.check()
         # Whatever happened, what was fetched takes no room any more.
@@ -238,7 +248,7 @@ def test_check_mode_says_what_would_be_fetched_and_only_reads(node, config_node)
         "changed": True,
         "templates": {"debian": DEBIAN, "other": OTHER},
         "fetched": [DEBIAN, OTHER],
-        "diff": {"before": "", "after": f"{DEBIAN}\n{OTHER}\n"},
+        "diff": {"before": "", "after": f"half0/{DEBIAN}\nhalf0/{OTHER}\n"},
     }
     assert config_node.asked == [CURRENT]
     assert node.done == []
@@ -269,6 +279,98 @@ def test_a_template_goes_to_the_half_with_most_room(node, config_node):
     assert node.lvs[DEBIAN].group == "bareroot_half1"
 
 
+def in_half(half, template="debian"):
+    return {"template": template, "half": half}
+
+
+BOTH = [in_half("half0"), in_half("half1")]
+AFTER_BOTH = f"half0/{DEBIAN}\nhalf1/{DEBIAN}\n"
+
+
+def halves(node, name=DEBIAN):
+    """Return the halves that have all of a template."""
+    found = [lv.group for key, lv in node.lvs.items() if key.partition("@")[0] == name and UNFINISHED not in lv.tags]
+    return sorted(group.removeprefix("bareroot_") for group in found)
+
+
+def test_a_template_goes_to_the_half_that_is_given(node, config_node):
+    config_node.publish(DEBIAN)
+    announced = node.run(in_half("half1"), check_mode=True)
+    assert announced["diff"] == {"before": "", "after": f"half1/{DEBIAN}\n"}
+    assert node.run(in_half("half1")) == announced
+    assert halves(node) == ["half1"]
+    # It is there, whatever half has the most room.
+    assert not node.run("debian")["changed"]
+
+
+def test_an_image_is_fetched_once_for_both_halves(node, config_node):
+    config_node.publish(DEBIAN)
+    announced = node.run(*BOTH, check_mode=True)
+    assert announced == {
+        "changed": True,
+        "templates": {"debian": DEBIAN},
+        "fetched": [DEBIAN],
+        "diff": {"before": "", "after": AFTER_BOTH},
+    }
+    assert node.run(*BOTH) == announced
+    assert config_node.asked == [CURRENT, *asked_for(DEBIAN)]
+    assert node.done == STEPS * 2
+    assert halves(node) == ["half0", "half1"]
+    assert not node.run(*BOTH)["changed"]
+    assert node.commands.programs == ["lvs"]
+
+
+def test_a_second_half_gets_its_copy_and_the_first_is_left_alone(node, config_node):
+    config_node.publish(DEBIAN)
+    node.run("debian")
+    result = node.run(*BOTH)
+    assert (result["fetched"], result["diff"]) == ([DEBIAN], {"before": f"half0/{DEBIAN}\n", "after": AFTER_BOTH})
+    assert node.done == STEPS
+    assert halves(node) == ["half0", "half1"]
+
+
+def test_any_half_is_no_further_half(node, config_node):
+    config_node.publish(DEBIAN)
+    node.run("debian", in_half("half1", DEBIAN))
+    assert halves(node) == ["half1"]
+
+
+@pytest.mark.parametrize("number", range(2 * len(STEPS)))
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_an_interrupted_run_for_both_halves_is_made_up_for_by_the_next(node, config_node, number, when):
+    config_node.publish(DEBIAN)
+    node.fail_at = (number, when)
+    assert node.run(*BOTH)["failed"]
+    whole = (number + (when == "after")) // len(STEPS)
+    assert halves(node) == ["half0", "half1"][:whole]
+    node.fail_at = None
+    node.run(*BOTH)
+    assert node.done.count("zstd") == 2 - whole
+    assert halves(node) == ["half0", "half1"]
+    assert not node.run(*BOTH)["changed"]
+
+
+@pytest.mark.parametrize("asked", [[in_half("half0")], ["debian"]], ids=["half0", "any"])
+def test_an_unfinished_copy_in_one_half_is_none_and_the_whole_one_in_the_other_counts(node, config_node, asked):
+    config_node.publish(DEBIAN)
+    node.run(in_half("half0"))
+    node.lvs[f"{DEBIAN}@half1"] = Lv("bareroot_half1", tags={UNFINISHED}, data=b"unpa")
+    assert not node.run(*asked)["changed"]
+    assert node.run(in_half("half1"))["fetched"] == [DEBIAN]
+    assert node.done == ["lvremove", *STEPS]
+    assert halves(node) == ["half0", "half1"]
+
+
+@BOTH_MODES
+def test_a_half_that_is_elsewhere_is_refused_before_anything_is_fetched(node, config_node, check_mode):
+    config_node.publish(DEBIAN)
+    del node.used["bareroot_half1"]
+    result = node.run(*BOTH, check_mode=check_mode)
+    assert result["failed"]
+    assert result["msg"] == "cannot have the templates here: half1 is not active here; active are: half0"
+    assert (config_node.asked, node.done) == ([CURRENT], [])
+
+
 def test_the_server_is_by_default_the_one_that_this_node_booted_from(node, config_node, tmp_path, monkeypatch):
     config_node.publish(DEBIAN)
     (tmp_path / "node.json").write_text(json.dumps({"name": "sn1", "config_node": config_node.address}))
@@ -285,7 +387,7 @@ def test_a_second_run_changes_nothing_and_fetches_nothing(node, config_node, che
         "changed": False,
         "templates": {"debian": DEBIAN, OTHER: OTHER},
         "fetched": [],
-        "diff": {"before": f"{DEBIAN}\n{OTHER}\n", "after": f"{DEBIAN}\n{OTHER}\n"},
+        "diff": {"before": f"half0/{DEBIAN}\nhalf0/{OTHER}\n", "after": f"half0/{DEBIAN}\nhalf0/{OTHER}\n"},
     }
     assert config_node.asked == [CURRENT]
     assert node.commands.programs == ["lvs"]
@@ -340,7 +442,7 @@ def test_an_unfinished_volume_does_not_count(node, config_node, check_mode):
     node.lvs[DEBIAN] = Lv("bareroot_half1", tags={UNFINISHED}, data=b"unpa")
     result = node.run("debian", "other", check_mode=check_mode)
     assert result["fetched"] == [DEBIAN]
-    assert result["diff"] == {"before": f"{OTHER}\n", "after": f"{DEBIAN}\n{OTHER}\n"}
+    assert result["diff"] == {"before": f"half0/{OTHER}\n", "after": f"half0/{DEBIAN}\nhalf0/{OTHER}\n"}
     assert node.done == ([] if check_mode else ["lvremove", *STEPS])
     assert node.templates == ({OTHER} if check_mode else {DEBIAN, OTHER})
 

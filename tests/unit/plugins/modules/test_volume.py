@@ -63,11 +63,17 @@ class StorageNode:
     def _report(self, argv):
         asked = argv[argv.index("--options") + 1].split(",")
         assert {"--nosuffix", "--units", "b"} <= set(argv)
-        rows = [(name, lv.group, lv.size, lv.origin, "pool", "3.00", ",".join(sorted(lv.tags))) for name, lv in self.lvs.items()]
+        there = [(key.partition("@")[0], lv) for key, lv in self.lvs.items()]
+        rows = [(name, lv.group, lv.size, lv.origin, "pool", "3.00", ",".join(sorted(lv.tags))) for name, lv in there]
         rows += [("pool", group, POOL_SIZE, "", "", f"{percent:.2f}", "") for group, percent in self.used.items()]
         names = ("lv_name", "vg_name", "lv_size", "origin", "pool_lv", "data_percent", "lv_tags")
         found = [dict(zip(names, map(str, row), strict=True)) for row in rows]
         return 0, json.dumps({"report": [{"lv": [{key: row[key] for key in asked} for row in found]}], "log": []}), ""
+
+    def _key(self, group, name):
+        """Return where a volume is kept; of two of one name, that of half1 has @half1 behind it."""
+        copy = f"{name}@{group.removeprefix('bareroot_')}"
+        return copy if copy in self.lvs else name
 
     def _change(self, argv):
         program, *words = argv
@@ -77,12 +83,14 @@ class StorageNode:
             made = option["--name"]
             assert made not in self.lvs
             if "--snapshot" in words:
-                assert self.lvs[name].group == group
-                self.lvs[made] = Lv(group, self.lvs[name].size, name)
+                origin = self.lvs[self._key(group, name)]
+                assert origin.group == group
+                self.lvs[made] = Lv(group, origin.size, name)
             else:
                 assert ("--thin" in words, name, group in self.used) == (True, "pool", True)
                 self.lvs[made] = Lv(group, self._bytes(option["--virtualsize"]))
             return 0, "", ""
+        name = self._key(group, name)
         lv = self.lvs[name]
         assert lv.group == group
         if program == "lvextend":
@@ -180,6 +188,25 @@ CHANGES = {
         {"template": "tpl", "export": "aoe", "address": "1.1"},
         described(template="tpl", address="1.1"),
         ["lvcreate", "lvchange", "start"],
+    ),
+    "new-in-the-half-that-is-given": ({}, {"size": "4G", "half": "half1"}, described(half="half1"), ["lvcreate"]),
+    "clone-of-a-template-in-both-halves": (
+        {"debian-0123456789abcdef": {}, "debian-0123456789abcdef@half1": {"group": "bareroot_half1", "size": 2 * GIB}},
+        {"template": "debian-0123456789abcdef"},
+        described(template="debian-0123456789abcdef"),
+        ["lvcreate"],
+    ),
+    "clone-in-the-half-that-is-given": (
+        {"debian-0123456789abcdef": {}, "debian-0123456789abcdef@half1": {"group": "bareroot_half1", "size": 2 * GIB}},
+        {"template": "debian-0123456789abcdef", "half": "half1", "size": "3G"},
+        described(half="half1", template="debian-0123456789abcdef", size=3 * GIB),
+        ["lvcreate", "lvextend"],
+    ),
+    "grow-in-its-half-whatever-half-is-given": (
+        {"web1": {}},
+        {"size": "6G", "half": "half1"},
+        described(size=6 * GIB),
+        ["lvextend"],
     ),
     "grow": ({"web1": {}}, {"size": "6G"}, described(size=6 * GIB), ["lvextend"]),
     "grow-while-exported": (
@@ -358,6 +385,71 @@ def test_a_template_is_kept_while_it_has_clones(node, check_mode):
     assert node.lvs == {}
 
 
+TEMPLATE = "debian-0123456789abcdef"
+
+
+@pytest.fixture
+def copies(node):
+    """Return a machine with a template in both halves, of which the one in half0 has a clone."""
+    node.add(TEMPLATE)
+    node.add(f"{TEMPLATE}@half1", group="bareroot_half1")
+    node.add("web1", origin=TEMPLATE)
+    return node
+
+
+@pytest.mark.parametrize(
+    ("options", "left"),
+    [
+        pytest.param({"name": TEMPLATE}, {"web1"}, id="all"),
+        pytest.param({"name": TEMPLATE, "half": "half1"}, {"web1", TEMPLATE}, id="one"),
+        pytest.param({"name": "web1", "half": "half0"}, {TEMPLATE, f"{TEMPLATE}@half1"}, id="of-another-name"),
+    ],
+)
+@BOTH_MODES
+def test_absent_removes_what_lies_in_the_half_or_all(copies, options, left, check_mode):
+    copies.lvs["web1"].origin = ""
+    before = copies.state()
+    result = copies.run(**options, state="absent", check_mode=check_mode)
+    assert (result["changed"], result["volumes"], result["diff"]["after"]) == (True, [], "")
+    assert result["diff"]["before"].count('"name"') == len(before[0]) - len(left)
+    if check_mode:
+        assert copies.state() == before
+    else:
+        assert copies.lvs.keys() == left
+        assert not copies.run(**options, state="absent")["changed"]
+
+
+def test_absent_leaves_what_lies_in_the_other_half(copies):
+    before = copies.state()
+    assert not copies.run("web1", half="half1", state="absent")["changed"]
+    assert copies.state() == before
+
+
+def test_clones_keep_the_template_of_their_half_only(copies):
+    for half in ({}, {"half": "half0"}):
+        result = copies.run(TEMPLATE, **half, state="absent")
+        assert result["failed"]
+        assert result["msg"] == f"{TEMPLATE} is the template of web1; remove those first"
+        assert copies.done == []
+    assert not copies.run(TEMPLATE, half="half1", state="absent").get("failed")
+    assert copies.lvs.keys() == {TEMPLATE, "web1"}
+
+
+def test_the_copies_of_a_template_are_listed_by_half(copies):
+    listed = copies._run_module(volume_info, {})["volumes"]
+    assert listed == [described(TEMPLATE), described(TEMPLATE, "half1"), described("web1", template=TEMPLATE)]
+
+
+@pytest.mark.parametrize("module", [volume, volume_info], ids=["volume", "volume_info"])
+def test_another_volume_in_both_halves_is_an_error(node, module):
+    node.add("web1")
+    node.add("web1@half1", group="bareroot_half1")
+    result = node._run_module(module, {"name": "web1"} if module is volume else {})
+    assert result["failed"]
+    assert "volume web1 is in half0 and in half1, and only a template may be" in result["msg"]
+    assert node.changes == []
+
+
 def test_all_volumes_are_listed_by_name(node):
     node.add("web2", group="bareroot_half1", size=GIB)
     node.add("web1", origin="tpl", address="1.0")
@@ -366,13 +458,17 @@ def test_all_volumes_are_listed_by_name(node):
     assert listed == {
         "changed": False,
         "volumes": [described("tpl"), described("web1", template="tpl", address="1.0"), described("web2", "half1", GIB)],
+        "pools": [
+            {"half": "half0", "size": 40 * GIB, "used": 4 * GIB, "free": 36 * GIB},
+            {"half": "half1", "size": 40 * GIB, "used": 8 * GIB, "free": 32 * GIB},
+        ],
     }
     assert node.commands.programs == ["lvs"]
 
 
 def test_a_machine_without_halves_lists_nothing(node):
     node.used = {}
-    assert node._run_module(volume_info, {})["volumes"] == []
+    assert node._run_module(volume_info, {}) == {"changed": False, "volumes": [], "pools": []}
 
 
 EXPORTED = {"size": "1G", "export": "aoe"}
@@ -395,6 +491,8 @@ EXPORTED = {"size": "1G", "export": "aoe"}
         pytest.param({"size": "100%FREE"}, "size '100%FREE': write a number", id="size-of-lvm"),
         pytest.param({"name": "there", "size": "3G"}, "size 3G of there is less than the 4096 MiB that it has", id="shrink"),
         pytest.param({"size": "3G", "template": "there"}, "size 3G of web1 is less than the 4096 MiB", id="clone-smaller"),
+        pytest.param({"size": "1G", "half": "half2"}, "half2", id="half"),
+        pytest.param({"template": "there", "half": "half1"}, "template there of web1 is in half0, not in half1", id="half-without-it"),
         pytest.param({"template": "nix"}, "template nix of web1 is no volume here; volumes are: there", id="template"),
         pytest.param({"template": "web1"}, "template web1 of web1 is no volume here", id="template-itself"),
         pytest.param({"template": "pool"}, "template pool of web1 is no volume here", id="template-pool"),
@@ -428,6 +526,15 @@ def test_without_a_half_there_is_no_room(node, check_mode):
     result = node.run(size="1G", check_mode=check_mode)
     assert result["failed"]
     assert "no half is active here: is bareroot-storage.service running" in result["msg"]
+    assert node.changes == []
+
+
+@BOTH_MODES
+def test_a_half_that_is_elsewhere_is_refused(node, check_mode):
+    del node.used["bareroot_half1"]
+    result = node.run(size="1G", half="half1", check_mode=check_mode)
+    assert result["failed"]
+    assert result["msg"] == "half1 is not active here; active are: half0"
     assert node.changes == []
 
 
