@@ -127,7 +127,9 @@ def _primitive(id_: str, agent: Mapping[str, str], operations: Iterable[tuple[st
 def _drbd(half: str) -> ET.Element:
     id_ = f"{OURS}drbd-{half}"
     primitive = _primitive(id_, {"class": "ocf", "provider": "linbit", "type": "drbd"}, DRBD_OPERATIONS)
-    primitive.append(_values("instance_attributes", f"{id_}.parameters", {"drbd_resource": half}))
+    # A peer that comes back without having missed anything is not resynced: DRBD's own handler would never lift its ban then.
+    parameters = {"drbd_resource": half, "unfence_if_all_uptodate": "true"}
+    primitive.append(_values("instance_attributes", f"{id_}.parameters", parameters))
     clone = ET.Element("clone", {"id": f"{id_}-clone"})
     clone.extend([_values("meta_attributes", f"{id_}-clone.meta", CLONE), primitive])
     return clone

@@ -72,6 +72,7 @@ _PAIR = (
     "    disk {\n        fencing resource-and-stonith;\n        c-min-rate 20M;\n        c-max-rate 200M;\n    }\n"
     "    handlers {\n"
     '        fence-peer "/usr/lib/bareroot/drbd-fence-peer";\n'
+    '        unfence-peer "/usr/lib/drbd/crm-unfence-peer.sh";\n'
     '        after-resync-target "/usr/lib/drbd/crm-unfence-peer.sh";\n'
     "    }\n"
 )

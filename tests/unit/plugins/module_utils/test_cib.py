@@ -114,7 +114,7 @@ def test_the_drbd_resource_of_a_half_is_promoted_on_one_of_two_nodes(half):
     }
     drbd = clone.find("primitive")
     assert drbd.attrib == {"id": f"bareroot-drbd-{half}", "class": "ocf", "provider": "linbit", "type": "drbd"}
-    assert values(drbd, "instance_attributes/") == {"drbd_resource": half}
+    assert values(drbd, "instance_attributes/") == {"drbd_resource": half, "unfence_if_all_uptodate": "true"}
     assert operations(drbd) == {
         ("monitor", "Promoted"): ("29s", "60s"),
         ("monitor", "Unpromoted"): ("31s", "60s"),

@@ -98,6 +98,7 @@ def test_a_half_of_a_pair_writes_to_both_and_stops_until_a_lost_peer_is_fenced(d
             "disk {}": {"fencing": "resource-and-stonith", "c-min-rate": "20M", "c-max-rate": "200M"},
             "handlers {}": {
                 "fence-peer": '"/usr/lib/bareroot/drbd-fence-peer"',
+                "unfence-peer": '"/usr/lib/drbd/crm-unfence-peer.sh"',
                 "after-resync-target": '"/usr/lib/drbd/crm-unfence-peer.sh"',
             },
             "on sn1 {}": {"address": f"10.1.0.11:{7788 + minor}"},
