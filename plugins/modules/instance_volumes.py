@@ -11,7 +11,8 @@ short_description: Give instances their volumes
 description:
   - Manages, for all instances in one call, the two volumes that each has on the StorageNode, and exports them by AoE. The root volume is a
     clone of a template. The seed volume holds the personality that cloud-init reads.
-  - A root volume that exists is grown if it is to be larger, and otherwise left as it is, whatever the template is now.
+  - A root volume that exists is grown if it is to be larger, and otherwise left as it is, whatever the template is now. Its export is
+    restarted when it grows, which the instance sees as a short pause.
 version_added: 0.1.0
 author:
   - The bareroot maintainers (@bareroot)
@@ -214,7 +215,7 @@ class Planner:
         return target
 
     def _remove(self, name: str) -> None:
-        for volume in self.catalog.named(name):
+        for volume in self.catalog.all_of(name):
             self.catalog.remove(volume)
             self.plan.commands.append(["systemctl", "stop", volume.unit])
             self.plan.commands.append(["lvremove", "--yes", f"{volume.group}/{volume.name}"])

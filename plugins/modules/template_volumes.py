@@ -14,6 +14,7 @@ description:
   - A clone lies in the half of its template, so each half that has clones needs a copy of its own. The copies have the same name. An image
     is fetched once, to however many halves it goes.
   - A volume counts only when its image's digest was checked and all was written.
+  - Nothing is fetched to a half that is nearly full, as M(bareroot.cloud.volume) says.
 version_added: 0.1.0
 author:
   - The bareroot maintainers (@bareroot)
@@ -218,6 +219,8 @@ def main() -> None:
         wanted = {(name, group) for name in halves for group in templates.groups(name, halves[name])}
         present = {(name, group) for name, group in wanted if group in templates.whole(name)}
         fetched = sorted({name for name, _group in wanted - present})
+        for name, group in sorted(wanted - present):
+            _volumes.require_room(name, group, templates.catalog.pools)
         if not module.check_mode:
             for name in fetched:
                 templates.make(name, sorted(group for found, group in wanted - present if found == name))

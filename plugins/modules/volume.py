@@ -11,6 +11,10 @@ short_description: Manage a volume on a StorageNode
 description:
   - Makes, grows, exports or removes a thin volume.
   - Export is by AoE with direct and synchronous writes, so that what is acknowledged is on the disks.
+  - A snapshot of a volume is a clone of it that is not exported. It is made in a moment, also while the volume is in use, and then holds
+    what a machine would find after a power cut in that moment. M(bareroot.cloud.volume_rollback) goes back to it.
+  - A pool that is full fails the writes of all its volumes. New and larger volumes are refused when less than 5 % of a half is free, or
+    more than 90 % of its pool's metadata is used. What is there can always be exported or removed.
 version_added: 0.1.0
 author:
   - The bareroot maintainers (@bareroot)
@@ -29,7 +33,7 @@ options:
     type: str
     required: true
   state:
-    description: Whether it is to be there. V(absent) loses what it holds.
+    description: Whether it is to be there. V(absent) loses what it holds. A volume that has snapshots or other clones is not removed.
     type: str
     choices: [present, absent]
     default: present
@@ -42,7 +46,10 @@ options:
     choices: ["", half0, half1]
     default: ""
   size:
-    description: Size, as a number and V(M), V(G) or V(T). Needed for a new volume that is no clone. A volume is grown, never made smaller.
+    description:
+      - Size, as a number and V(M), V(G) or V(T). Needed for a new volume that is no clone. A volume is grown, never made smaller.
+      - Its export is restarted when it grows, which who uses it sees as a short pause. A client sees the new size when it has run
+        C(aoe-revalidate).
     type: str
   template:
     description: Make a new volume as a clone of this one, which takes a moment whatever its size. An existing volume is left as it is.
@@ -66,6 +73,16 @@ EXAMPLES = r"""
     size: 10G
     export: aoe
     address: "1.0"
+
+- name: Take a snapshot of it, whether it is in use or not
+  bareroot.cloud.volume:
+    name: web1-root-before-upgrade
+    template: web1-root
+
+- name: Remove the snapshot
+  bareroot.cloud.volume:
+    name: web1-root-before-upgrade
+    state: absent
 
 - name: Remove it, and all that it holds
   bareroot.cloud.volume:
@@ -108,7 +125,7 @@ def plan_present(options: dict, catalog: _volumes.Catalog, runner: Runner) -> tu
 
 
 def plan_absent(options: dict, catalog: _volumes.Catalog) -> tuple:
-    going = [volume for volume in catalog.named(options["name"]) if options["half"] in ("", volume.half)]
+    going = [volume for volume in catalog.all_of(options["name"]) if options["half"] in ("", volume.half)]
     clones = sorted(volume.name for volume in catalog for origin in going if (volume.half, volume.template) == (origin.half, origin.name))
     if clones:
         # LVM keeps a thin clone when its origin goes; the clone's record of it is what would be lost.

@@ -28,6 +28,10 @@ EXAMPLES = r"""
 - name: List volumes
   bareroot.cloud.volume_info:
   register: storage
+
+- name: Show the snapshots of a volume
+  ansible.builtin.debug:
+    msg: "{{ storage.volumes | selectattr('template', 'eq', 'web1-root') | rejectattr('export') | map(attribute='name') }}"
 """
 
 RETURN = r"""
@@ -47,7 +51,7 @@ volumes:
       description: Size in bytes.
       type: int
     template:
-      description: The volume that it is a clone of; empty where there is none.
+      description: The volume that it is a clone or a snapshot of; empty where there is none.
       type: str
     export:
       description: How it is exported; empty where it is not.
@@ -78,7 +82,13 @@ pools:
     free:
       description: Bytes that can still be written.
       type: int
-  sample: [{half: half0, size: 51539607552, used: 6442450944, free: 45097156608}]
+    metadata_percent:
+      description: How much of its metadata is used. When that is full, nothing can be written either.
+      type: float
+    promised:
+      description: Sum of the volumes' sizes in bytes. It may be more than the pool's size, since a volume takes what is written to it.
+      type: int
+  sample: [{half: half0, size: 51539607552, used: 6442450944, free: 45097156608, metadata_percent: 3.7, promised: 107374182400}]
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -98,7 +108,7 @@ def main() -> None:
     module.exit_json(
         changed=False,
         volumes=[volume.as_result() for volume in sorted(catalog, key=lambda volume: (volume.name, volume.half))],
-        pools=[pool.as_result() for pool in sorted(catalog.pools, key=lambda pool: pool.half)],
+        pools=[{**pool.as_result(), "promised": catalog.promised(pool.half)} for pool in sorted(catalog.pools, key=lambda pool: pool.half)],
     )
 
 

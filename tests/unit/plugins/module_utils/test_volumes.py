@@ -18,12 +18,12 @@ REPORT = """
       "report": [
           {
               "lv": [
-                  {"vg_name":"bareroot_half0", "lv_name":"debian13", "lv_size":"5368709120", "origin":"", "pool_lv":"pool", "data_percent":"23.10", "lv_tags":""},
-                  {"vg_name":"bareroot_half0", "lv_name":"pool", "lv_size":"51539607552", "origin":"", "pool_lv":"", "data_percent":"12.50", "lv_tags":""},
-                  {"vg_name":"bareroot_half0", "lv_name":"web1-root", "lv_size":"10737418240", "origin":"debian13", "pool_lv":"pool", "data_percent":"11.55", "lv_tags":"bareroot.address.1.0,bareroot.export.aoe,of.someone.else"},
-                  {"vg_name":"bareroot_half1", "lv_name":"data", "lv_size":"4194304", "origin":"", "pool_lv":"pool", "data_percent":"0.00", "lv_tags":"of.someone.else"},
-                  {"vg_name":"bareroot_half1", "lv_name":"pool", "lv_size":"51539607552", "origin":"", "pool_lv":"", "data_percent":"0.00", "lv_tags":""},
-                  {"vg_name":"bareroot_half1", "lv_name":"other", "lv_size":"4194304", "origin":"", "pool_lv":"", "data_percent":"", "lv_tags":""}
+                  {"vg_name":"bareroot_half0", "lv_name":"debian13", "lv_size":"5368709120", "origin":"", "pool_lv":"pool", "data_percent":"23.10", "metadata_percent":"", "lv_tags":""},
+                  {"vg_name":"bareroot_half0", "lv_name":"pool", "lv_size":"51539607552", "origin":"", "pool_lv":"", "data_percent":"12.50", "metadata_percent":"3.70", "lv_tags":""},
+                  {"vg_name":"bareroot_half0", "lv_name":"web1-root", "lv_size":"10737418240", "origin":"debian13", "pool_lv":"pool", "data_percent":"11.55", "metadata_percent":"", "lv_tags":"bareroot.address.1.0,bareroot.export.aoe,of.someone.else"},
+                  {"vg_name":"bareroot_half1", "lv_name":"data", "lv_size":"4194304", "origin":"", "pool_lv":"pool", "data_percent":"0.00", "metadata_percent":"", "lv_tags":"of.someone.else"},
+                  {"vg_name":"bareroot_half1", "lv_name":"pool", "lv_size":"51539607552", "origin":"", "pool_lv":"", "data_percent":"0.00", "metadata_percent":"0.25", "lv_tags":""},
+                  {"vg_name":"bareroot_half1", "lv_name":"other", "lv_size":"4194304", "origin":"", "pool_lv":"", "data_percent":"", "metadata_percent":"", "lv_tags":""}
               ]
           }
       ]
@@ -51,11 +51,27 @@ def test_what_lvs_reports_is_read():
     catalog = _volumes.parse(json.loads(REPORT))
     assert catalog.seen_from() == {
         "debian13": Volume("debian13", "bareroot_half0", 5 * GIB),
-        "web1-root": Volume("web1-root", "bareroot_half0", 10 * GIB, "debian13", "aoe", "1.0"),
-        "data": Volume("data", "bareroot_half1", 4 << 20),
+        "web1-root": Volume("web1-root", "bareroot_half0", 10 * GIB, "debian13", "aoe", "1.0", others=frozenset({"of.someone.else"})),
+        "data": Volume("data", "bareroot_half1", 4 << 20, others=frozenset({"of.someone.else"})),
     }
-    assert catalog.pools == [Pool("bareroot_half0", 48 * GIB, 6 * GIB), Pool("bareroot_half1", 48 * GIB, 0)]
-    assert catalog.pools[0].as_result() == {"half": "half0", "size": 48 * GIB, "used": 6 * GIB, "free": 42 * GIB}
+    assert catalog.pools == [Pool("bareroot_half0", 48 * GIB, 6 * GIB, 3.7), Pool("bareroot_half1", 48 * GIB, 0, 0.25)]
+    assert catalog.pools[0].as_result() == {"half": "half0", "size": 48 * GIB, "used": 6 * GIB, "free": 42 * GIB, "metadata_percent": 3.7}
+    assert [catalog.promised(half) for half in ("half0", "half1", "half2")] == [15 * GIB, 4 << 20, 0]
+
+
+@pytest.mark.parametrize(
+    ("tags", "read"),
+    [
+        ("", {"template": "tpl"}),
+        ("bareroot.template.web1,x", {"template": "web1", "others": frozenset({"x"})}),
+        ("bareroot.template.", {"template": ""}),
+        ("bareroot.grown", {"template": "tpl", "grown": True}),
+        ("bareroot.address.1.0,bareroot.unfinished", {"template": "tpl", "address": "1.0", "others": frozenset({"bareroot.unfinished"})}),
+    ],
+)
+def test_tags_say_what_lvm_does_not_know(tags, read):
+    row = {**json.loads(REPORT)["report"][0]["lv"][0], "origin": "tpl", "lv_tags": tags}
+    assert list(_volumes.parse({"report": [{"lv": [row]}]})) == [Volume("debian13", "bareroot_half0", 5 * GIB, **read)]
 
 
 def test_every_field_that_is_read_is_asked_for():
@@ -65,11 +81,11 @@ def test_every_field_that_is_read_is_asked_for():
     assert argv[argv.index("--options") + 1] == _volumes.FIELDS
 
 
-@pytest.mark.parametrize("data_percent", ["", "0.00"], ids=["inactive", "empty"])
-def test_a_pool_that_holds_nothing_or_does_not_say_is_read(data_percent):
+@pytest.mark.parametrize("percent", ["", "0.00"], ids=["inactive", "empty"])
+def test_a_pool_that_holds_nothing_or_does_not_say_is_read(percent):
     row = {"vg_name": "bareroot_half0", "lv_name": "pool", "lv_size": "8388608", "origin": "", "pool_lv": "", "lv_tags": ""}
-    catalog = _volumes.parse({"report": [{"lv": [{**row, "data_percent": data_percent}]}]})
-    assert (list(catalog), catalog.pools) == ([], [Pool("bareroot_half0", 8 << 20, 0)])
+    catalog = _volumes.parse({"report": [{"lv": [{**row, "data_percent": percent, "metadata_percent": percent}]}]})
+    assert (list(catalog), catalog.pools) == ([], [Pool("bareroot_half0", 8 << 20, 0, 0)])
 
 
 def test_a_machine_without_halves_has_no_volumes():
@@ -181,13 +197,16 @@ ANY_NAME = st.one_of(
 
 @given(ANY_NAME)
 @example("pool")
+@example("snapshot1")
+@example("pvmove0")
 @example("-L1G")
 @example("")
 def test_any_text_as_a_name_is_refused_or_one_word_of_every_command(name):
     refused = refusal(_volumes.check, name, "1.0", {})
     if refused:
         assert refused.startswith(f"volume name {name!r}: ")
-        assert name == "pool" or not re.fullmatch("[a-z0-9]([a-z0-9-]*[a-z0-9])?", name) or name[0].isdigit() or len(name) > 63
+        is_word = re.fullmatch("[a-z]([a-z0-9-]*[a-z0-9])?", name) and len(name) <= 63
+        assert not is_word or name == "pool" or name.startswith(("snapshot", "pvmove"))
         return
     assert re.fullmatch("[a-z]([a-z0-9-]*[a-z0-9])?", name)
     assert len(name) <= 63

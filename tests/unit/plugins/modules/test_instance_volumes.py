@@ -45,6 +45,8 @@ class StorageNode:
         self.used = {HALF0: 10.0, HALF1: 20.0}
         self.lvs = {"tpl": Lv()}
         self.serving = {}
+        # The size that each of them had when its unit was started.
+        self.served_size = {}
         self.fail_at = None
         self.directory = directory
         self.commands = commands
@@ -63,7 +65,11 @@ class StorageNode:
         tags = {"bareroot.export.aoe", f"bareroot.address.{address}"} if address else set()
         self.lvs[name] = Lv(**lv, tags={"of.someone.else", *tags})
         if address and active:
-            self.serving[name] = address
+            self._serve(name)
+
+    def _serve(self, name):
+        self.serving[name] = self.tagged(name)
+        self.served_size[name] = self.lvs[name].size
 
     def tagged(self, name):
         """Return the address that a volume is recorded to be exported at."""
@@ -84,9 +90,9 @@ class StorageNode:
     def _report(self, argv):
         asked = argv[argv.index("--options") + 1].split(",")
         there = [(key.partition("@")[0], lv) for key, lv in self.lvs.items()]
-        rows = [(name, lv.group, lv.size, lv.origin, "pool", "3.00", ",".join(sorted(lv.tags))) for name, lv in there]
-        rows += [("pool", group, POOL_SIZE, "", "", f"{percent:.2f}", "") for group, percent in self.used.items()]
-        names = ("lv_name", "vg_name", "lv_size", "origin", "pool_lv", "data_percent", "lv_tags")
+        rows = [(name, lv.group, lv.size, lv.origin, "pool", "3.00", "", ",".join(sorted(lv.tags))) for name, lv in there]
+        rows += [("pool", group, POOL_SIZE, "", "", f"{percent:.2f}", "3.70", "") for group, percent in self.used.items()]
+        names = ("lv_name", "vg_name", "lv_size", "origin", "pool_lv", "data_percent", "metadata_percent", "lv_tags")
         found = [dict(zip(names, map(str, row), strict=True)) for row in rows]
         return 0, json.dumps({"report": [{"lv": [{key: row[key] for key in asked} for row in found]}], "log": []}), ""
 
@@ -142,12 +148,12 @@ class StorageNode:
             for name in names:
                 self.serving.pop(name, None)
             return 0, "", ""
-        assert verb == "start"
-        for name in names:
+        assert verb in ("start", "try-restart")
+        for name in [name for name in names if (name in self.serving) is (verb == "try-restart")]:
             assert "bareroot.export.aoe" in self.lvs[name].tags
             # An instance that attaches it finds it whole.
             assert not name.endswith("-seed") or self.lvs[name].files is not None
-            self.serving.setdefault(name, self.tagged(name))
+            self._serve(name)
         return 0, "", ""
 
     def _device(self, path):
@@ -250,6 +256,7 @@ TEMPLATE = "debian-0123456789abcdef"
 COPIES = {TEMPLATE: {}, f"{TEMPLATE}@half1": {"group": HALF1, "size": 2 * GIB}}
 NEW_SEED = ["lvcreate", "lvchange"]
 MOVED = ["stop", "lvchange"]
+GROWN = ["lvchange", "lvextend", "try-restart", "lvchange"]
 
 # What there is, what is asked for, what it takes, the seeds that are written.
 CHANGES = {
@@ -273,8 +280,9 @@ CHANGES = {
     "seed-has-a-file-too-few": ({**THERE, "web1-seed": {**FILES, "files": LESS_SEED}}, {}, WRITE, ["web1-seed"]),
     "seed-is-empty": ({**THERE, "web1-seed": {**FILES, "files": {}}}, {}, WRITE, ["web1-seed"]),
     "seed-is-unreadable": ({**THERE, "web1-seed": {**FILES, "files": None}}, {}, WRITE, ["web1-seed"]),
-    "larger": (THERE, {"size": "6G"}, ["lvextend"], []),
-    "larger-and-seed-differs": (THERE, {"size": "6G", "seed": OTHER_SEED}, ["lvextend", *WRITE], ["web1-seed"]),
+    "larger": (THERE, {"size": "6G"}, GROWN, []),
+    "larger-and-seed-differs": (THERE, {"size": "6G", "seed": OTHER_SEED}, [*GROWN, *WRITE], ["web1-seed"]),
+    "larger-and-down": ({**THERE, "web1-root": {**ROOT, "active": False}}, {"size": "6G"}, [*GROWN, "start"], []),
     "root-at-another-address": (THERE, {"root_address": "2.7"}, [*MOVED, "start"], []),
     "both-at-other-addresses": (THERE, {"root_address": "2.7", "seed_address": "2.8"}, [*MOVED, *MOVED, "start"], []),
     "not-exported": (
@@ -320,6 +328,7 @@ def test_what_was_announced_is_done_and_gives_the_instance_its_volumes(node, cas
     assert seed.group == (before["web1-seed"]["group"] if "web1-seed" in before else root.group)
     assert node.serving == {"web1-root": asked["root_address"], "web1-seed": asked["seed_address"]}
     assert {name: node.tagged(name) for name in node.serving} == node.serving
+    assert {name: node.lvs[name].size for name in node.serving} == {name: node.served_size[name] for name in node.serving}
     assert node.lvs.keys() == {"tpl", "web1-root", "web1-seed"}
     assert node.state()[0]["tpl"] == before["tpl"]
 
@@ -358,6 +367,7 @@ def test_an_interrupted_run_is_made_up_for_by_the_next(node, case, number, when)
     assert node.serving == {"web1-root": asked["root_address"], "web1-seed": asked["seed_address"]}
     assert node.lvs["web1-seed"].files == asked["seed"]
     assert node.lvs["web1-root"].size == {"6G": 6 * GIB}.get(asked.get("size"), 4 * GIB)
+    assert {name: node.lvs[name].size for name in node.serving} == {name: node.served_size[name] for name in node.serving}
     assert not node.run(asked)["changed"]
 
 
@@ -446,6 +456,42 @@ def test_a_template_means_nothing_to_a_root_that_exists(node, template):
     node.add("newer", size=5 * GIB)
     node.run(web1())
     assert not node.run(web1(template=template))["changed"]
+
+
+@pytest.mark.parametrize("options", [{}, {"name": "web1", "size": "6G", "root_address": "1.0", "seed_address": "1.1"}], ids=["new", "grow"])
+@BOTH_MODES
+def test_a_half_that_is_nearly_full_takes_nothing_more(node, options, check_mode):
+    node.run(web1())
+    node.used[HALF0] = 96.0
+    before = node.state()
+    result = node.run(web2(**options), check_mode=check_mode)
+    assert result["failed"]
+    assert result["msg"].startswith(f"half0 has no room for {options.get('name', 'web2')}-root: 1638 MiB of its 40960 MiB are free")
+    assert node.state() == before
+    assert not node.run(web1())["changed"]
+    assert node.run({"name": "web1", "state": "absent"})["changed"]
+
+
+@pytest.mark.parametrize("left", ["web1-root.new", "web1-root.old"])
+@BOTH_MODES
+def test_an_instance_whose_rollback_was_interrupted_is_only_removed(node, left, check_mode):
+    node.run(web1())
+    node.add(left)
+    before = node.state()
+    result = node.run(web2(), web1(), check_mode=check_mode)
+    assert result["failed"]
+    assert result["msg"] == f"a rollback of web1-root was interrupted and left {left}: run the module volume_rollback again"
+    assert node.state() == before
+    assert node.run({"name": "web1", "state": "absent"}, check_mode=check_mode)["changed"]
+    assert (node.lvs.keys() == {"tpl"}) is not check_mode
+
+
+def test_snapshots_outlive_an_instance(node):
+    node.run(web1())
+    node.add("before-upgrade", origin="web1-root")
+    assert not node.run(web1())["changed"]
+    node.run({"name": "web1", "state": "absent"})
+    assert node.lvs.keys() == {"tpl", "before-upgrade"}
 
 
 def test_an_address_that_one_gives_up_goes_to_the_next_in_the_same_run(node):

@@ -125,9 +125,9 @@ class StorageNode:
     def _report(self, argv):
         asked = argv[argv.index("--options") + 1].split(",")
         there = [(key.partition("@")[0], lv) for key, lv in self.lvs.items()]
-        rows = [(name, lv.group, lv.size, "pool", "3.00", ",".join(sorted(lv.tags))) for name, lv in there]
-        rows += [("pool", group, POOL_SIZE, "", f"{percent:.2f}", "") for group, percent in self.used.items()]
-        names = ("lv_name", "vg_name", "lv_size", "pool_lv", "data_percent", "lv_tags")
+        rows = [(name, lv.group, lv.size, "pool", "3.00", "", ",".join(sorted(lv.tags))) for name, lv in there]
+        rows += [("pool", group, POOL_SIZE, "", f"{percent:.2f}", "3.70", "") for group, percent in self.used.items()]
+        names = ("lv_name", "vg_name", "lv_size", "pool_lv", "data_percent", "metadata_percent", "lv_tags")
         found = [{"origin": "", **dict(zip(names, map(str, row), strict=True))} for row in rows]
         return 0, json.dumps({"report": [{"lv": [{key: row[key] for key in asked} for row in found]}], "log": []}), ""
 
@@ -369,6 +369,20 @@ def test_a_half_that_is_elsewhere_is_refused_before_anything_is_fetched(node, co
     assert result["failed"]
     assert result["msg"] == "cannot have the templates here: half1 is not active here; active are: half0"
     assert (config_node.asked, node.done) == ([CURRENT], [])
+
+
+@BOTH_MODES
+def test_a_half_that_is_nearly_full_is_refused_before_anything_is_fetched(node, config_node, check_mode):
+    config_node.publish(DEBIAN, OTHER)
+    node.run(OTHER)
+    node.used["bareroot_half0"] = 96.0
+    result = node.run(in_half("half0"), check_mode=check_mode)
+    assert result["failed"]
+    assert result["msg"].startswith(f"cannot have the templates here: half0 has no room for {DEBIAN}: 1638 MiB of its 40960 MiB are free")
+    assert (config_node.asked, node.done) == ([CURRENT], [])
+    # What is there is there, and the other half has room.
+    assert not node.run(in_half("half0", OTHER))["changed"]
+    assert node.run("debian")["fetched"] == [DEBIAN]
 
 
 def test_the_server_is_by_default_the_one_that_this_node_booted_from(node, config_node, tmp_path, monkeypatch):

@@ -28,8 +28,11 @@ class StorageNode:
 
     def __init__(self, run_module, commands):
         self.used = {"bareroot_half0": 10.0, "bareroot_half1": 20.0}
+        self.metadata = {"bareroot_half0": 3.7, "bareroot_half1": 0.25}
         self.lvs = {}
         self.serving = {}
+        # The size that each of them had when its unit was started.
+        self.served_size = {}
         self.fail_at = None
         self.commands = commands
         self._run_module = run_module
@@ -40,9 +43,13 @@ class StorageNode:
 
     def add(self, name, address="", active=True, **lv):
         tags = {"bareroot.export.aoe", f"bareroot.address.{address}"} if address else set()
-        self.lvs[name] = Lv(**lv, tags={"of.someone.else", *tags})
+        self.lvs[name] = Lv(**{**lv, "tags": {"of.someone.else", *tags, *lv.get("tags", ())}})
         if address and active:
-            self.serving[name] = address
+            self._serve(name)
+
+    def _serve(self, name):
+        self.serving[name] = self.tagged(name)
+        self.served_size[name] = self.lvs[name].size
 
     def tagged(self, name):
         """Return the address that a volume is recorded to be exported at."""
@@ -64,9 +71,9 @@ class StorageNode:
         asked = argv[argv.index("--options") + 1].split(",")
         assert {"--nosuffix", "--units", "b"} <= set(argv)
         there = [(key.partition("@")[0], lv) for key, lv in self.lvs.items()]
-        rows = [(name, lv.group, lv.size, lv.origin, "pool", "3.00", ",".join(sorted(lv.tags))) for name, lv in there]
-        rows += [("pool", group, POOL_SIZE, "", "", f"{percent:.2f}", "") for group, percent in self.used.items()]
-        names = ("lv_name", "vg_name", "lv_size", "origin", "pool_lv", "data_percent", "lv_tags")
+        rows = [(name, lv.group, lv.size, lv.origin, "pool", "3.00", "", ",".join(sorted(lv.tags))) for name, lv in there]
+        rows += [("pool", group, POOL_SIZE, "", "", f"{percent:.2f}", self.metadata[group], "") for group, percent in self.used.items()]
+        names = ("lv_name", "vg_name", "lv_size", "origin", "pool_lv", "data_percent", "metadata_percent", "lv_tags")
         found = [dict(zip(names, map(str, row), strict=True)) for row in rows]
         return 0, json.dumps({"report": [{"lv": [{key: row[key] for key in asked} for row in found]}], "log": []}), ""
 
@@ -119,10 +126,11 @@ class StorageNode:
             return (0, "active\n", "") if name in self.serving else (3, "inactive\n", "")
         if verb == "stop":
             self.serving.pop(name, None)
-        else:
-            assert verb == "start"
+            return 0, "", ""
+        assert verb in ("start", "try-restart")
+        if (name in self.serving) is (verb == "try-restart"):
             assert "bareroot.export.aoe" in self.lvs[name].tags
-            self.serving.setdefault(name, self.tagged(name))
+            self._serve(name)
         return 0, "", ""
 
     def set_up(self, case):
@@ -137,7 +145,7 @@ class StorageNode:
         return self._run_module(volume, {"name": name, **options}, check_mode=check_mode, diff=True)
 
     def state(self):
-        return {name: asdict(lv) for name, lv in self.lvs.items()}, dict(self.serving)
+        return {name: asdict(lv) for name, lv in self.lvs.items()}, {name: self.served_size[name] for name in self.serving}
 
     @property
     def changes(self):
@@ -160,6 +168,8 @@ def described(name="web1", half="half0", size=4 * GIB, template="", address=""):
     return {"name": name, "half": half, "size": size, "template": template, "export": export, "address": address, "device": device}
 
 
+# What it takes to grow a volume that is exported.
+GROWN = ["lvchange", "lvextend", "try-restart", "lvchange"]
 # What there is, what is asked for, the volume afterwards, what it takes.
 CHANGES = {
     "new": ({}, {"size": "4G"}, described(), ["lvcreate"]),
@@ -213,7 +223,50 @@ CHANGES = {
         {"web1": {"address": "1.0"}},
         {"size": "6G", "export": "aoe", "address": "1.0"},
         described(size=6 * GIB, address="1.0"),
-        ["lvextend"],
+        GROWN,
+    ),
+    "grow-of-one-that-is-down": (
+        {"web1": {"address": "1.0", "active": False}},
+        {"size": "6G", "export": "aoe", "address": "1.0"},
+        described(size=6 * GIB, address="1.0"),
+        [*GROWN, "start"],
+    ),
+    "grow-and-address-changed": (
+        {"web1": {"address": "1.0"}},
+        {"size": "6G", "export": "aoe", "address": "2.7"},
+        described(size=6 * GIB, address="2.7"),
+        [*GROWN, "stop", "lvchange", "start"],
+    ),
+    "grow-and-export-off": ({"web1": {"address": "1.0"}}, {"size": "6G"}, described(size=6 * GIB), [*GROWN, "stop", "lvchange"]),
+    "grow-and-export-on": (
+        {"web1": {}},
+        {"size": "6G", "export": "aoe", "address": "1.0"},
+        described(size=6 * GIB, address="1.0"),
+        ["lvextend", "lvchange", "start"],
+    ),
+    "grown-and-not-restarted": (
+        {"web1": {"address": "1.0", "tags": {"bareroot.grown"}}},
+        {"export": "aoe", "address": "1.0"},
+        described(address="1.0"),
+        ["try-restart", "lvchange"],
+    ),
+    "grown-not-restarted-and-export-off": (
+        {"web1": {"address": "1.0", "tags": {"bareroot.grown"}}},
+        {},
+        described(),
+        ["try-restart", "lvchange", "stop", "lvchange"],
+    ),
+    "export-on-after-an-interrupted-rollback": (
+        {"web1": {"tags": {"bareroot.address.1.0"}}},
+        {"export": "aoe", "address": "1.0"},
+        described(address="1.0"),
+        ["lvchange", "start"],
+    ),
+    "export-elsewhere-after-an-interrupted-rollback": (
+        {"web1": {"tags": {"bareroot.address.1.0"}}},
+        {"export": "aoe", "address": "1.1"},
+        described(address="1.1"),
+        ["stop", "lvchange", "start"],
     ),
     "export-on": (
         {"web1": {"group": "bareroot_half1"}},
@@ -257,6 +310,12 @@ def test_check_mode_says_what_would_be_and_only_reads(node, case):
     assert node.state() == before
 
 
+def assert_served(node, after):
+    """Assert that the volume is served where it is to be, with all of its size."""
+    served = {name: (address, node.served_size[name]) for name, address in node.serving.items() if name == "web1"}
+    assert served == ({"web1": (after["address"], after["size"])} if after["address"] else {})
+
+
 @EVERY_CHANGE
 def test_what_was_announced_is_what_is_there_and_served_afterwards(node, case):
     asked, after, takes = node.set_up(case)
@@ -265,7 +324,7 @@ def test_what_was_announced_is_what_is_there_and_served_afterwards(node, case):
     assert node.run(**asked) == announced
     assert node.done == takes
     assert {name: state for name, state in node.state()[0].items() if name != "web1"} == others
-    assert node.serving.get("web1", "") == after["address"]
+    assert_served(node, after)
     (found,) = [found for found in node._run_module(volume_info, {})["volumes"] if found["name"] == "web1"]
     assert found == after
 
@@ -303,7 +362,8 @@ def test_an_interrupted_run_is_made_up_for_by_the_next(node, case, number, when)
     result = node.run(**asked)
     assert result["volumes"] == [after]
     assert node.done == takes[len(takes) - len(node.done) :]
-    assert node.serving.get("web1", "") == after["address"]
+    assert_served(node, after)
+    assert node.lvs["web1"].tags <= {"of.someone.else", "bareroot.export.aoe", f"bareroot.address.{after['address']}"}
     assert not node.run(**asked)["changed"]
 
 
@@ -385,6 +445,105 @@ def test_a_template_is_kept_while_it_has_clones(node, check_mode):
     assert node.lvs == {}
 
 
+def test_a_snapshot_of_a_volume_in_use_is_taken_once_listed_and_removed(node):
+    node.add("web1", address="1.0")
+    snapshot = {"name": "web1-before", "template": "web1"}
+    before = node.state()
+    announced = node.run(**snapshot, check_mode=True)
+    assert node.state() == before
+    assert node.run(**snapshot) == announced
+    assert (announced["changed"], announced["volumes"]) == (True, [described("web1-before", template="web1")])
+    assert node.changes == [["lvcreate", "--yes", "--snapshot", "--setactivationskip", "n", "--name", "web1-before", "bareroot_half0/web1"]]
+    assert (node.state()[0]["web1"], node.state()[1]) == (before[0]["web1"], before[1])
+    # It stays what it was, however the volume goes on.
+    node.run(size="6G", export="aoe", address="1.0")
+    assert not node.run(**snapshot)["changed"]
+    listed = node._run_module(volume_info, {})["volumes"]
+    assert [(found["name"], found["size"]) for found in listed if found["template"] == "web1"] == [("web1-before", 4 * GIB)]
+    assert node.run(state="absent")["msg"] == "web1 is the template of web1-before; remove those first"
+    assert node.run("web1-before", state="absent")["changed"]
+    assert not node.run("web1-before", state="absent")["changed"]
+    assert node.lvs.keys() == {"web1"}
+
+
+def test_a_template_is_the_one_that_a_rollback_has_written_down(node):
+    node.add("web1", tags={"bareroot.template.tpl"}, origin="web1-before")
+    node.add("web1-before", tags={"bareroot.template.web1"})
+    node.add("web2", tags={"bareroot.template."}, origin="web2-before")
+    found = {found["name"]: found["template"] for found in node._run_module(volume_info, {})["volumes"]}
+    assert found == {"web1": "tpl", "web1-before": "web1", "web2": ""}
+    assert node.run(state="absent")["msg"] == "web1 is the template of web1-before; remove those first"
+    assert node.run("web1-before", state="absent")["changed"]
+
+
+@pytest.mark.parametrize("left", [["web1.new"], ["web1.old"], ["web1.new", "web1.old"]], ids="-".join)
+@pytest.mark.parametrize("there", [True, False], ids=["there", "gone"])
+@BOTH_MODES
+def test_a_volume_whose_rollback_was_interrupted_is_only_removed(node, left, there, check_mode):
+    names = ["web1", *left] if there else left
+    for name in names:
+        node.add(name)
+    before = node.state()
+    result = node.run(size="6G", check_mode=check_mode)
+    assert result["failed"]
+    assert result["msg"] == f"a rollback of web1 was interrupted and left {' and '.join(left)}: run the module volume_rollback again"
+    assert node.state() == before
+    assert not node.run("web2", size="1G", check_mode=True).get("failed")
+    assert node.run(state="absent", check_mode=check_mode)["changed"]
+    assert list(node.lvs) == (names if check_mode else [])
+
+
+FULL = [
+    pytest.param({"used": 95.01}, "2043 MiB of its 40960 MiB are free, less than 5 %; remove volumes or snapshots that", id="data"),
+    pytest.param({"used": 100.0}, "0 MiB of its 40960 MiB are free, less than 5 %; remove volumes or snapshots that", id="no-data"),
+    pytest.param(
+        {"metadata": 90.01},
+        "90.0 % of its pool's metadata is used, more than 90 %; enlarge it with lvextend --poolmetadatasize +64M bareroot_half0/pool",
+        id="metadata",
+    ),
+]
+
+
+def fill(node, used=0.0, metadata=0.0):
+    node.used["bareroot_half0"], node.metadata["bareroot_half0"] = used, metadata
+
+
+@pytest.mark.parametrize(("full", "message"), FULL)
+@pytest.mark.parametrize(
+    "options",
+    [{"size": "4M", "half": "half0"}, {"template": "there"}, {"name": "there", "size": "5G"}],
+    ids=["new", "clone", "grow"],
+)
+@BOTH_MODES
+def test_new_and_larger_volumes_in_a_half_that_is_nearly_full_are_refused(node, full, message, options, check_mode):
+    node.add("there")
+    fill(node, **full)
+    before = node.state()
+    result = node.run(**options, check_mode=check_mode)
+    assert result["failed"]
+    assert result["msg"].startswith(f"half0 has no room for {options.get('name', 'web1')}: {message}")
+    assert node.changes == []
+    assert node.state() == before
+
+
+@pytest.mark.parametrize(("full", "_message"), FULL)
+def test_in_a_half_that_is_full_all_else_goes_on(node, full, _message):
+    node.add("web1")
+    fill(node, **full)
+    assert not node.run(size="4G")["changed"]
+    assert node.run(size="4G", export="aoe", address="1.0")["volumes"] == [described(address="1.0")]
+    assert node.run(export="aoe", address="1.1")["volumes"] == [described(address="1.1")]
+    assert node.run()["volumes"] == [described()]
+    assert node.run(state="absent")["changed"]
+    assert node.run("web2", size="1G", half="half1")["volumes"] == [described("web2", "half1", GIB)]
+
+
+def test_room_that_is_just_enough_is_enough_and_more_may_be_promised_than_there_is(node):
+    fill(node, used=95.0, metadata=90.0)
+    assert node.run(size="100T", half="half0")["changed"]
+    assert node.run(size="200T")["changed"]
+
+
 TEMPLATE = "debian-0123456789abcdef"
 
 
@@ -459,8 +618,8 @@ def test_all_volumes_are_listed_by_name(node):
         "changed": False,
         "volumes": [described("tpl"), described("web1", template="tpl", address="1.0"), described("web2", "half1", GIB)],
         "pools": [
-            {"half": "half0", "size": 40 * GIB, "used": 4 * GIB, "free": 36 * GIB},
-            {"half": "half1", "size": 40 * GIB, "used": 8 * GIB, "free": 32 * GIB},
+            {"half": "half0", "size": 40 * GIB, "used": 4 * GIB, "free": 36 * GIB, "metadata_percent": 3.7, "promised": 8 * GIB},
+            {"half": "half1", "size": 40 * GIB, "used": 8 * GIB, "free": 32 * GIB, "metadata_percent": 0.25, "promised": GIB},
         ],
     }
     assert node.commands.programs == ["lvs"]
@@ -484,6 +643,11 @@ EXPORTED = {"size": "1G", "export": "aoe"}
         pytest.param({"name": "", "size": "1G"}, "volume name ''", id="name-empty"),
         pytest.param({"name": "pool", "size": "1G"}, "volume name 'pool'", id="name-of-the-pool"),
         pytest.param({"name": "a" * 64, "size": "1G"}, f"volume name '{'a' * 64}'", id="name-long"),
+        pytest.param(
+            {"name": "snapshot1", "template": "there"}, "nothing that begins with snapshot or pvmove, which LVM", id="name-of-lvm"
+        ),
+        pytest.param({"name": "pvmove0", "size": "1G"}, "volume name 'pvmove0'", id="other-name-of-lvm"),
+        pytest.param({"name": "there.old", "size": "1G"}, "volume name 'there.old'", id="name-of-a-rollback"),
         pytest.param({}, "size of web1 is missing: write one such as 10G, or name a template", id="no-size"),
         pytest.param({"size": "10"}, "size '10': write a number and M, G or T, such as 10G", id="size-without-unit"),
         pytest.param({"size": "0G"}, "size '0G': write a number", id="size-nothing"),
