@@ -19,8 +19,9 @@ author:
 description:
   - Makes tables of the halves, the volumes and the cluster, and lists in words what is wrong, from what C(playbooks/storage_status.yml)
     registered on each machine. A machine that did not answer is listed as such, and is no error.
-  - A StorageNode has C(storage_status_drbd) of M(bareroot.cloud.drbd_info), C(storage_status_volumes) of M(bareroot.cloud.volume_info) and
-    C(storage_status_exports), a command that prints the AoE units that run. A HardwareNode has C(storage_status_devices), a command that
+  - A StorageNode has C(storage_status_drbd) of M(bareroot.cloud.drbd_info), C(storage_status_volumes) of M(bareroot.cloud.volume_info),
+    C(storage_status_exports), a command that prints the AoE units that run, and C(storage_status_raid), one that prints C(/proc/mdstat),
+    where there is one. A HardwareNode has C(storage_status_devices), a command that
     prints the AoE devices and their states. With two StorageNodes, the first ConfigNode has C(storage_status_cluster) of
     M(bareroot.cloud.cluster_info).
 options:
@@ -49,6 +50,10 @@ _value:
 """
 
 
+# What is asked of a StorageNode, in the order in which it is read.
+STORAGE_NODE = ("drbd", "volumes", "exports", "raid")
+
+
 def storage_status(hostvars: Mapping[str, Mapping[str, Any]], groups: Mapping[str, list[str]]) -> dict[str, list[str]]:
     """Return the tables' lines, and what is wrong."""
     site = _site(hostvars, groups)
@@ -66,7 +71,7 @@ def _site(hostvars: Mapping[str, Mapping[str, Any]], groups: Mapping[str, list[s
 
     storage_nodes, config_nodes = groups.get("storage_nodes", []), groups.get("config_nodes", [])
     return _storage_status.Site(
-        {name: _storage_status.storage_node(said(name, "drbd"), said(name, "volumes"), said(name, "exports")) for name in storage_nodes},
+        {name: _storage_status.storage_node(*(said(name, what) for what in STORAGE_NODE)) for name in storage_nodes},
         {name: _storage_status.hardware_node(said(name, "devices")) for name in groups.get("hardware_nodes", [])},
         _storage_status.cluster(config_nodes[0], said(config_nodes[0], "cluster")) if config_nodes and len(storage_nodes) > 1 else None,
     )

@@ -26,6 +26,10 @@ PER_MACHINE = (*_inventory_instances.CARDS, "node_address", "node_bmc_address", 
 # {variable: what its value must look like, and what is wrong otherwise}. They end up in lines of other programs' configuration. A
 # proxy's URL may hold a password, so that no value is shown.
 TEXTS = {
+    "cluster_alert_command": (
+        re.compile(r"(?:/[A-Za-z0-9._+-]+)*"),
+        "is no program; write its absolute path alone, such as /usr/local/bin/page",
+    ),
     "config_node_log_size": (
         re.compile(r"[1-9][0-9]*(?:\.[0-9]+)?[KMGTPE]"),
         "is no size; write a number and K, M, G or T, such as 2G",

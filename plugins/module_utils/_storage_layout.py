@@ -10,7 +10,9 @@ seen, because its DRBD device is down, is never taken for an empty one.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
+from ._raid import Array
 from ._volumes import EXTENT, parse_size
 
 GROUP = "bareroot"
@@ -23,9 +25,18 @@ CLUSTER = "cluster"
 CLUSTER_SIZE = "128M"
 ARRAY = "/dev/md/bareroot"
 NEW = "bareroot.new"
+RAID_MEMBER = "linux_raid_member"
 # What LVM keeps of a disk, and the most that mdadm keeps of one.
 LVM_METADATA = 1 << 20
 MOST_ARRAY_METADATA = 128 << 20
+
+
+class Signature(NamedTuple):
+    """A signature that wipefs finds on a disk."""
+
+    kind: str
+    uuid: str
+    label: str
 
 
 @dataclass(frozen=True)
@@ -33,14 +44,19 @@ class Observed:
     """What is on the machine.
 
     signatures: {disk: kinds of signature that wipefs finds on it}. members: disks that are part of our array or volume group, as they
-    are now. claimed: disks that carry our array's name, assembled or not. groups: all volume groups. volumes: {logical volume of
-    our group: its tags}. sizes: {the same: its bytes}. free: bytes that our group has left, or will have, see room().
+    are now. claimed: disks that carry our array's name, assembled or not. returning: disks of our array that it runs without.
+    parted: those of them that have run without the others too. disk_sizes: {disk: its bytes}. array: ours, if it runs. groups: all volume
+    groups. volumes: {logical volume of our group: its tags}. sizes: {the same: its bytes}. free: bytes that our group has left, or will
+    have, see room().
     """
 
     signatures: dict[str, tuple[str, ...]]
     members: frozenset[str] = frozenset()
     claimed: frozenset[str] = frozenset()
-    array: bool = False
+    returning: frozenset[str] = frozenset()
+    parted: frozenset[str] = frozenset()
+    disk_sizes: dict[str, int] = field(default_factory=dict)
+    array: Array | None = None
     groups: frozenset[str] = frozenset()
     volumes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
@@ -50,30 +66,77 @@ class Observed:
         return NEW not in self.volumes.get(volume, (NEW,))
 
 
-def is_claimed(signatures: list[tuple[str, str]]) -> bool:
-    """Whether a disk's signatures, (kind, label), say that it belongs to our array. mdadm writes the label as HOMEHOST:NAME."""
-    return any(kind == "linux_raid_member" and label.split(":")[-1] == GROUP for kind, label in signatures)
+def is_claimed(signatures: list[Signature]) -> bool:
+    """Whether a disk's signatures say that it belongs to an array of our name. mdadm writes the label as HOMEHOST:NAME."""
+    return any(kind == RAID_MEMBER and label.split(":")[-1] == GROUP for kind, _uuid, label in signatures)
+
+
+def is_part_of(array: Array | None, signatures: list[Signature]) -> bool:
+    """Whether a disk's signatures say that it belongs to just that array."""
+    return array is not None and any(kind == RAID_MEMBER and uuid == array.uuid for kind, uuid, _label in signatures)
 
 
 def foreign(observed: Observed) -> dict[str, tuple[str, ...]]:
     """Return the disks that hold something that is not ours, with its signatures."""
-    return {disk: found for disk, found in observed.signatures.items() if found and disk not in observed.members}
+    ours = observed.members | observed.returning
+    return {disk: found for disk, found in observed.signatures.items() if found and disk not in ours}
 
 
 def conflict(disks: list[str], observed: Observed) -> str:
     """Return why nothing may be done, whatever may be wiped; an empty string when there is no reason."""
-    unassembled = sorted(observed.claimed - observed.members)
-    if unassembled:
-        return f"{', '.join(unassembled)} belong to the array {GROUP}, which is not assembled as {ARRAY}: see mdadm --examine"
-    outside = [disk for disk in disks if disk not in observed.members]
-    if GROUP in observed.groups and outside:
-        return f"the volume group {GROUP} exists already, and {', '.join(outside)} is not part of it: disks are not added to it here"
-    if observed.array and outside:
-        return f"the array {ARRAY} exists already, and {', '.join(outside)} is not part of it: disks are not added to it here"
+    strange, outside = sorted(observed.claimed - observed.members - observed.returning), _outside(disks, observed)
+    if strange:
+        return _strange(", ".join(strange), observed)
+    if outside:
+        return _misplaced(outside, disks, observed)
     if observed.array and len(disks) == 1:
         return f"{disks[0]} is one of the disks of {ARRAY}: give both"
     if GROUP in observed.groups and len(disks) > 1 and not observed.array:
         return f"the volume group {GROUP} exists already, but not on {ARRAY}"
+    return ""
+
+
+def _strange(named: str, observed: Observed) -> str:
+    if observed.array:
+        wiping = "if its data may be lost, stop that array (mdadm --stop) and run wipefs --all on the disk"
+        return f"{named} belongs to another array {GROUP} than the one that runs here: {wiping}"
+    return f"{named} belong to the array {GROUP}, which is not assembled as {ARRAY}: see mdadm --examine"
+
+
+def _misplaced(outside: list[str], disks: list[str], observed: Observed) -> str:
+    if observed.array:
+        return _no_place(outside, disks, observed.array) or _unfit(outside, observed.array, observed)
+    if GROUP in observed.groups:
+        return f"the volume group {GROUP} exists already, and {', '.join(outside)} is not part of it: disks are not added to it here"
+    return ""
+
+
+def _outside(disks: list[str], observed: Observed) -> list[str]:
+    return [disk for disk in disks if disk not in observed.members]
+
+
+def _no_place(outside: list[str], disks: list[str], array: Array) -> str:
+    """Return why our array cannot take disks in."""
+    named, members = ", ".join(outside), ", ".join(sorted(array.members))
+    if len(outside) == len(disks):
+        return f"the array {ARRAY} runs on {members}, and not on {named}: give a disk that it runs on, and one in the place of the other"
+    if array.vacant < len(outside):
+        failing = f"take that one out first, with mdadm {ARRAY} --fail DISK"
+        return f"the array {ARRAY} has all its disks ({members}), and {named} is none of them: to put it in the place of one, {failing}"
+    return ""
+
+
+def _unfit(outside: list[str], array: Array, observed: Observed) -> str:
+    """Return why disks cannot be members of our array."""
+    for disk in outside:
+        if disk in observed.parted:
+            return (
+                f"{disk} has run without the other disk of {ARRAY}, and may hold what that one does not: "
+                f"if that may be lost, run wipefs --all {disk}"
+            )
+        if observed.disk_sizes[disk] < array.least:
+            size = observed.disk_sizes[disk]
+            return f"{disk} has {size} bytes, and a disk of {ARRAY} needs {array.least}: give one as large as the other"
     return ""
 
 
@@ -128,7 +191,9 @@ def plan(disks: list[str], images_size: str, observed: Observed, origin: dict[st
     origin = origin or {}
     commands = [["wipefs", "--all", "--force", disk] for disk in foreign(observed)]
     device = ARRAY if len(disks) > 1 else disks[0]
-    if len(disks) > 1 and not observed.array:
+    if observed.array:
+        commands += _complete(observed.array, _outside(disks, observed))
+    elif len(disks) > 1:
         commands += [_create_array(disks), ["udevadm", "settle"]]
     if GROUP not in observed.groups:
         commands.append(["vgcreate", "--yes", GROUP, device])
@@ -159,6 +224,12 @@ def _finish(name: str) -> list[str]:
 def _create_array(disks: list[str]) -> list[str]:
     options = ["--level=1", f"--raid-devices={len(disks)}", "--metadata=1.2", "--bitmap=internal", "--homehost=any", f"--name={GROUP}"]
     return ["mdadm", "--create", ARRAY, "--run", *options, *disks]
+
+
+def _complete(array: Array, disks: list[str]) -> list[list[str]]:
+    # A disk that was pulled may be gone without having failed. One that was here before is brought up to date only, as mdadm sees itself.
+    removal = [["mdadm", ARRAY, "--fail", "detached", "--remove", "detached", "failed"]] if disks and array.lost else []
+    return [*removal, *(["mdadm", ARRAY, "--add", disk] for disk in disks)]
 
 
 def _file_system(name: str, observed: Observed) -> list[list[str]]:
@@ -207,6 +278,8 @@ def _contents(half: str, number: int) -> list[list[str]]:
         ["drbdadm", "new-resource", half],
         ["drbdadm", "new-minor", half],
         ["drbdadm", "attach", half],
+        # There is nothing yet that a peer could have written otherwise, and on a new pair no cluster yet that could fence it.
+        ["drbdsetup", "disk-options", str(number), "--fencing=dont-care"],
         ["drbdadm", "primary", "--force", half],
         # An interrupted run's group may come into sight only now.
         ["wipefs", "--all", "--force", drbd],

@@ -8,14 +8,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import _drbd
+from . import _drbd, _raid
 from ._storage_layout import HALVES
 from ._table import table
 
 HALF_COLUMNS = ("half", "served by", "roles", "disks", "connection", "synced", "size", "free")
 VOLUME_COLUMNS = ("volume", "half", "size", "export", "address", "exported by", "seen")
 MEMBER_COLUMNS = ("member", "state", "fencing")
-# A thin pool that is full fails the writes of all its volumes.
+# A thin pool that is full, or has no room for metadata, fails the writes of all its volumes.
 MOST_PERCENT = 80
 UNIT_PREFIX, UNIT_SUFFIX = "bareroot-aoe@volume-", ".service"
 # What a HardwareNode prints of a device that has failed while somebody has it open.
@@ -35,7 +35,8 @@ Answer = Mapping[str, Any]
 class StorageNode:
     """What a StorageNode said; None for what it did not say. why: why it said nothing. failed: why it did not say a part.
 
-    volumes: as the module volume_info returns them. pools: {half: its pool}. exports: the volumes whose exports run.
+    volumes: as the module volume_info returns them. pools: {half: its pool}. exports: the volumes whose exports run. raid: what is wrong
+    with the RAID1.
     """
 
     why: str = ""
@@ -44,6 +45,7 @@ class StorageNode:
     volumes: tuple[Answer, ...] | None = None
     pools: dict[str, Answer] = field(default_factory=dict)
     exports: frozenset[str] | None = None
+    raid: tuple[str, ...] = ()
 
     def sees(self, half: str) -> bool:
         return half in (self.halves or {})
@@ -126,8 +128,8 @@ def _reason(answer: Answer) -> str:
     return " ".join(str(said or "it does not say why").split())
 
 
-def storage_node(drbd: Answer, volumes: Answer, exports: Answer) -> StorageNode:
-    """Read what drbd_info, volume_info and the list of a StorageNode's units returned."""
+def storage_node(drbd: Answer, volumes: Answer, exports: Answer, raid: Answer | None = None) -> StorageNode:
+    """Read what drbd_info, volume_info, the list of a StorageNode's units and /proc/mdstat, where there is one, returned."""
     why = silence(drbd)
     if why:
         return StorageNode(why)
@@ -142,6 +144,7 @@ def storage_node(drbd: Answer, volumes: Answer, exports: Answer) -> StorageNode:
         volumes=tuple(volumes["volumes"]) if "volumes" in volumes else None,
         pools={pool["half"]: pool for pool in volumes.get("pools", ())},
         exports=_exports(exports["stdout"]) if exports.get("rc") == 0 else None,
+        raid=tuple(_raid.problems((raid or {}).get("stdout", ""))),
     )
 
 
@@ -261,9 +264,10 @@ def _nodes(site: Site) -> Iterator[str]:
     for name, node in site.storage_nodes.items():
         for problem in node.failed:
             yield f"{name} {problem}"
-        if node.halves is not None:
-            for problem in _drbd.problems(node.halves, site.is_pair):
-                yield f"{name}: {problem}"
+        for problem in _drbd.problems(node.halves, site.is_pair) if node.halves is not None else ():
+            yield f"{name}: {problem}"
+        for problem in node.raid:
+            yield f"{name}: {problem}"
 
 
 def _unserved(site: Site) -> Iterator[str]:
@@ -285,7 +289,12 @@ def _full(site: Site) -> Iterator[str]:
                 percent = pool["used"] * 100 // pool["size"]
                 yield (
                     f"{half} on {name} is {percent} % full, {_size(pool['free'])} are free; "
-                    "remove instances that are not needed: when it is full, writes to all its volumes fail"
+                    "remove instances or snapshots that are not needed: when it is full, writes to all its volumes fail"
+                )
+            if pool["metadata_percent"] > MOST_PERCENT:
+                yield (
+                    f"{half} on {name} has used {pool['metadata_percent']:.0f} % of its pool's metadata; "
+                    f"run there lvextend --poolmetadatasize +64M bareroot_{half}/pool: when it is full, writes to all its volumes fail"
                 )
 
 

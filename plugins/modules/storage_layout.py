@@ -14,6 +14,9 @@ description:
     peer at first, with an LVM thin pool on top.
   - A StorageNode that joins another one gets halves of the same size, without anything on them, see O(origin_halves).
   - What exists is never made again. A disk that holds anything else is refused unless O(wipe) allows its loss.
+  - Where the RAID1 has lost a disk, the one that O(disks) names in its place is added, and so is a disk of the RAID1 that it runs without.
+    A disk that is too small is refused, and so is one that has run without the other and may hold newer data. Nobody waits until it has
+    been brought up to date.
 version_added: 0.1.0
 author:
   - The bareroot maintainers (@bareroot)
@@ -80,17 +83,25 @@ halves:
   type: dict
   returned: success
   sample: {half0: 107374182400, half1: 107374182400}
+rebuilding:
+  description: Whether a disk of the RAID1 is being brought up to date. In check mode whether one was before.
+  type: bool
+  returned: success
 """
 
+import glob
 import os
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils import _raid
 from ..module_utils import _storage_layout as layout
 from ..module_utils._runner import RunError, Runner
 from ..module_utils._volumes import parse_size
 
 STEP_TIMEOUT = 600
+SYS_BLOCK = "/sys/block"
+DEV = "/dev"
 
 
 class Machine:
@@ -103,18 +114,22 @@ class Machine:
         volumes = self._report("lvs", "lv_name,lv_tags,lv_size", f"vg_name={layout.GROUP}")
         left = {row["vg_name"]: int(row["vg_free"]) for row in self._report("vgs", "vg_name,vg_free", f"vg_name=~^{layout.GROUP}")}
         signatures = {disk: self._signatures(disk) for disk in disks}
-        physical = {os.path.realpath(row["pv_name"]) for row in self._report("pvs", "pv_name", f"vg_name={layout.GROUP}")}
-        array = os.path.exists(layout.ARRAY)
-        parts = self._array_members() if array else set()
+        disk_sizes = {disk: self._size(disk) for disk in disks}
+        array = self._array()
+        members = self._members(disks, array)
+        returning = [disk for disk, found in signatures.items() if disk not in members and layout.is_part_of(array, found)]
         return layout.Observed(
-            signatures={disk: tuple(sorted({kind for kind, _label in found})) for disk, found in signatures.items()},
-            members=frozenset(disk for disk in disks if os.path.realpath(disk) in physical | parts),
+            signatures={disk: tuple(sorted({kind for kind, _uuid, _label in found})) for disk, found in signatures.items()},
+            members=members,
             claimed=frozenset(disk for disk, found in signatures.items() if layout.is_claimed(found)),
+            returning=frozenset(returning),
+            parted=frozenset(disk for disk in returning if _raid.has_parted(self.runner.run(["mdadm", "--examine", disk]))),
+            disk_sizes=disk_sizes,
             array=array,
             groups=frozenset(left),
             volumes={row["lv_name"]: tuple(tag for tag in row["lv_tags"].split(",") if tag) for row in volumes},
             sizes={row["lv_name"]: int(row["lv_size"]) for row in volumes},
-            free=left[layout.GROUP] if layout.GROUP in left else layout.room([self._size(disk) for disk in disks]),
+            free=left[layout.GROUP] if layout.GROUP in left else layout.room(list(disk_sizes.values())),
         )
 
     def _size(self, disk: str) -> int:
@@ -125,14 +140,26 @@ class Machine:
         report = self.runner.run_json([program, "--reportformat", "json", *units, "--options", fields, "--select", select])
         return report["report"][0][program.removesuffix("s")]
 
-    def _signatures(self, disk: str) -> list[tuple[str, str]]:
-        """Return (kind, label) of each signature."""
-        found = self.runner.run(["wipefs", "--noheadings", "--parsable", "--output", "TYPE,LABEL", disk])
-        return [tuple([*line.split(",", 1), ""][:2]) for line in found.splitlines()]
+    def _signatures(self, disk: str) -> list[layout.Signature]:
+        found = self.runner.run(["wipefs", "--noheadings", "--parsable", "--output", "TYPE,UUID,LABEL", disk])
+        return [layout.Signature(*[*line.split(",", 2), "", ""][:3]) for line in found.splitlines()]
 
-    def _array_members(self) -> set[str]:
-        name = os.path.basename(os.path.realpath(layout.ARRAY))
-        return {os.path.realpath(f"/dev/{part}") for part in os.listdir(f"/sys/block/{name}/slaves")}
+    def _array(self) -> _raid.Array | None:
+        if not os.path.exists(layout.ARRAY):
+            return None
+        top = os.path.join(SYS_BLOCK, os.path.basename(os.path.realpath(layout.ARRAY)), "md")
+        paths = [path for pattern in _raid.ATTRIBUTES for path in glob.glob(pattern, root_dir=top)]
+        return _raid.read({path: self._text(os.path.join(top, path)) for path in paths})
+
+    def _text(self, path: str) -> str:
+        with open(path, encoding="ascii") as stream:
+            return stream.read().strip()
+
+    def _members(self, disks: list[str], array: _raid.Array | None) -> frozenset[str]:
+        """Return those of the disks that our array or volume group lies on."""
+        physical = {os.path.realpath(row["pv_name"]) for row in self._report("pvs", "pv_name", f"vg_name={layout.GROUP}")}
+        parts = {os.path.join(DEV, name) for name in array.members} if array else set()
+        return frozenset(disk for disk in disks if os.path.realpath(disk) in physical | parts)
 
 
 def check(disks: list[str], images_size: str, origin: dict[str, int]) -> None:
@@ -200,6 +227,7 @@ def main() -> None:
         changed=bool(commands),
         commands=commands,
         halves=layout.finished_halves(observed),
+        rebuilding=observed.array is not None and observed.array.rebuilding,
         diff={"before": "", "after": lines},
     )
 

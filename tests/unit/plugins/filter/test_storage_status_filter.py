@@ -20,10 +20,12 @@ HALF = {
     "synced": None,
 }
 VOLUME = {"name": "web1-root", "half": "half0", "size": 1 << 30, "template": "", "export": "aoe", "address": "1.0", "device": "x"}
+POOL = {"half": "half0", "size": 4 << 30, "used": 0, "free": 4 << 30, "metadata_percent": 3.7, "promised": 1 << 30}
 SN1 = {
     "storage_status_drbd": {"halves": {"half0": HALF, "half1": HALF}},
-    "storage_status_volumes": {"volumes": [VOLUME], "pools": [{"half": "half0", "size": 4 << 30, "used": 0, "free": 4 << 30}]},
+    "storage_status_volumes": {"volumes": [VOLUME], "pools": [POOL]},
     "storage_status_exports": {"rc": 0, "stdout": "bareroot-aoe@volume-web1-root.service loaded active running AoE export"},
+    "storage_status_raid": {"rc": 0, "stdout": "Personalities : [raid1]\nunused devices: <none>"},
 }
 HN1 = {"storage_status_devices": {"rc": 0, "stdout": "e1.0 up"}}
 GROUPS = {"config_nodes": ["cn1"], "storage_nodes": ["sn1"], "hardware_nodes": ["hn1"], "all": ["cn1", "sn1", "hn1"]}
@@ -49,6 +51,17 @@ def test_a_pair_has_a_cluster_that_its_first_confignode_was_asked_for():
     found = find(groups, cn1={"storage_status_cluster": answer}, cn2={})
     assert found["cluster"] == ["Nothing is known of the cluster."]
     assert found["wrong"][-1] == "cn1: none here"
+
+
+def test_a_raid1_that_lost_a_disk_is_wrong():
+    mdstat = "md127 : active raid1 vdb[0]\n      20954112 blocks super 1.2 [2/1] [U_]\n"
+    (line,) = find(sn1={**SN1, "storage_status_raid": {"rc": 0, "stdout": mdstat}})["wrong"]
+    assert line.startswith("sn1: the RAID1 of the data disks (md127) has lost a disk; ")
+
+
+def test_a_storage_node_without_a_raid1_has_nothing_wrong_with_it():
+    answer = {"rc": 1, "stdout": "", "stderr": "cat: /proc/mdstat: No such file or directory", "msg": "non-zero return code"}
+    assert find(sn1={**SN1, "storage_status_raid": answer})["wrong"] == []
 
 
 def test_who_registered_nothing_was_not_asked():

@@ -24,7 +24,7 @@ GROUPS = {"config_nodes": ["cn1"], "storage_nodes": ["sn1"], "hardware_nodes": [
 RESERVED = ["confignode", "ignore", "infinite", "localhost"]
 BMC = ["node_bmc_address", "node_bmc_user", "node_bmc_password"]
 HARDWARE_NODE = ["hardware_node_root", "hardware_node_dom0_memory", "hardware_node_memory"]
-TEXTS = ["config_node_log_size", "node_image_apt_proxy"]
+TEXTS = ["cluster_alert_command", "config_node_log_size", "node_image_apt_proxy"]
 INSTANCE = ["instance_authorized_keys", "instance_memory", "instance_address", "instance_mac", "instance_state"]
 KNOWN = [*SETTINGS, *CARDS, *BMC, *HARDWARE_NODE, *TEXTS, *INSTANCE, "node_address", "node_image_pin", "storage_node_disks"]
 CHECKS = {
@@ -576,6 +576,7 @@ def test_memory_that_is_not_set_is_what_the_roles_give():
 @pytest.mark.parametrize(
     ("variable", "value"),
     [
+        *[("cluster_alert_command", program) for program in ("/usr/local/bin/page", "/opt/on-call/page.py", "", None)],
         *[("config_node_log_size", size) for size in ("2G", "512M", "1.5G", "1T", "100K", None)],
         *[("node_image_apt_proxy", url) for url in ("http://cache.example:3142", "http://10.0.0.1/", "http://a:b%20c@cache", "", None)],
         ("node_image_apt_proxy", "http://[fd00::1]:3142"),
@@ -588,6 +589,24 @@ def test_texts_that_other_programs_can_read(variable, value):
 @pytest.mark.parametrize(
     ("variable", "values", "wrong", "right"),
     [
+        (
+            "cluster_alert_command",
+            [
+                "page",
+                "bin/page",
+                "/bin/page --urgent",
+                "/bin/page\n",
+                "/bin/page;id",
+                "/bin/$(id)",
+                "/",
+                "/bin/",
+                "~/page",
+                5,
+                ["/bin/page"],
+            ],
+            "is no program",
+            "such as /usr/local/bin/page",
+        ),
         ("config_node_log_size", ["", "2", 2, "G", "0G", "2 G", "2GB", "-2G", "much", "2G\n", "2G\nSeal=yes"], "is no size", "such as 2G"),
         (
             "node_image_apt_proxy",

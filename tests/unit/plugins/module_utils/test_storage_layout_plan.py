@@ -8,21 +8,28 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from plugins.module_utils import _storage_layout as layout
-from plugins.module_utils._storage_layout import NEW, Observed
+from plugins.module_utils._raid import Array
+from plugins.module_utils._storage_layout import NEW, Observed, Signature
 
 DISKS = ["/dev/a", "/dev/b"]
 VOLUMES = (layout.IMAGES, layout.CLUSTER, *layout.HALVES)
 FINISHED = dict.fromkeys(VOLUMES, ())
-
+MIB, GIB = 1 << 20, 1 << 30
+WHOLE = Array("uuid", members=frozenset({"a", "b"}), least=GIB)
+# It has lost its second disk, which is still listed, or which is not any more.
+BROKEN, SHORT = (replace(WHOLE, members=frozenset({"a"}), lost=frozenset(lost)) for lost in ({"c"}, ()))
 
 # What each command makes or overwrites. A half has its DRBD device and the volume group on it.
 HALF, INNER = r"half(?P<name>\d)", r"bareroot_half(?P<name>\d)"
 TOUCHES = {
     r"wipefs --all --force (?P<name>/dev/[ab])": "disk",
     rf"mdadm --create {layout.ARRAY} .* (?P<name>/dev/a /dev/b)": "array",
+    rf"mdadm {layout.ARRAY} --fail detached --remove (?P<name>detached failed)": "lost",
+    rf"mdadm {layout.ARRAY} --add (?P<name>/dev/[ab])": "member",
     rf"vgcreate --yes bareroot (?P<name>/dev/a|{layout.ARRAY})": "group",
     r"lvcreate .* --name (?P<name>images|cluster|half\d) bareroot": "volume",
     rf"drbdadm (down|--force create-md|new-resource|new-minor|attach|primary --force) {HALF}": "contents of half",
+    r"drbdsetup disk-options (?P<name>\d) --fencing=dont-care": "contents of half",
     rf"vgremove --yes --force {INNER}": "contents of half",
     r"wipefs --all --force /dev/drbd(?P<name>\d)": "contents of half",
     rf"vgcreate --yes --setautoactivation n {INNER} /dev/drbd(?P=name)": "contents of half",
@@ -52,7 +59,10 @@ OBSERVED = st.builds(
     signatures=st.fixed_dictionaries(dict.fromkeys(DISKS, SIGNATURES)),
     members=st.frozensets(st.sampled_from(DISKS)),
     claimed=st.frozensets(st.sampled_from(DISKS)),
-    array=st.booleans(),
+    returning=st.frozensets(st.sampled_from(DISKS)),
+    parted=st.frozensets(st.sampled_from(DISKS)),
+    disk_sizes=st.fixed_dictionaries(dict.fromkeys(DISKS, st.sampled_from([GIB - 1, GIB]))),
+    array=st.sampled_from([None, WHOLE, BROKEN, SHORT]),
     groups=st.frozensets(st.sampled_from(GROUPS)),
     volumes=st.dictionaries(st.sampled_from([*VOLUMES, "another"]), TAGS),
 )
@@ -66,9 +76,11 @@ def test_nothing_that_is_finished_is_touched(observed, count):
     finished = {name for name, tags in observed.volumes.items() if NEW not in tags}
     for command in layout.plan(DISKS[:count], "8G", observed):
         sort, name = touched(command)
-        assert not (sort == "disk" and name in observed.members), command
+        assert not (sort == "disk" and name in observed.members | observed.returning), command
         assert not (sort == "disk" and not observed.signatures[name]), command
         assert not (sort == "array" and observed.array), command
+        assert not (sort == "member" and name in observed.members), command
+        assert not (sort in ("member", "lost") and not observed.array), command
         assert not (sort == "group" and layout.GROUP in observed.groups), command
         assert not (sort == "volume" and name in observed.volumes), command
         assert not (sort in ("contents", "tag") and name in finished), command
@@ -85,6 +97,8 @@ def test_all_that_is_missing_or_unfinished_is_made_and_finished_once(observed, c
     for name in unfinished:
         assert max(index for index, what in enumerate(done) if what == ("contents", name)) < done.index(("tag", name))
     assert [sort for sort, _name in done].count("array") == (count == 2 and not observed.array)
+    outside = [disk for disk in DISKS[:count] if disk not in observed.members]
+    assert [name for sort, name in done if sort == "member"] == (outside if observed.array else [])
 
 
 @EVERY_STATE
@@ -107,7 +121,8 @@ def test_what_is_not_there_yet_is_announced_new_as_it_is_made(observed, count):
 def test_nothing_is_to_be_done_when_all_is_finished(count):
     disks = DISKS[:count]
     signature = "linux_raid_member" if count == 2 else "LVM2_member"
-    observed = Observed(dict.fromkeys(disks, (signature,)), frozenset(disks), array=count == 2, groups=frozenset(GROUPS), volumes=FINISHED)
+    array = WHOLE if count == 2 else None
+    observed = Observed(dict.fromkeys(disks, (signature,)), frozenset(disks), array=array, groups=frozenset(GROUPS), volumes=FINISHED)
     assert layout.plan(disks, "8G", observed) == []
 
 
@@ -126,7 +141,7 @@ def test_a_disk_is_foreign_when_it_holds_something_and_is_no_part_of_ours(observ
     found = layout.foreign(observed)
     assume(found)
     for disk in DISKS:
-        assert (disk in found) is (observed.signatures[disk] != () and disk not in observed.members)
+        assert (disk in found) is (observed.signatures[disk] != () and disk not in observed.members | observed.returning)
         assert found.get(disk, observed.signatures[disk]) == observed.signatures[disk]
 
 
@@ -158,14 +173,38 @@ def test_the_group_on_a_half_is_removed_just_where_the_half_is_made_again(observ
     ],
 )
 def test_a_disk_is_claimed_by_the_name_of_its_array(signatures, claimed):
-    assert layout.is_claimed(signatures) is claimed
+    assert layout.is_claimed([Signature(kind, "uuid", label) for kind, label in signatures]) is claimed
+
+
+@pytest.mark.parametrize(
+    ("array", "signatures", "is_part"),
+    [
+        (WHOLE, [("linux_raid_member", "uuid", "any:bareroot")], True),
+        (WHOLE, [("gpt", "", ""), ("linux_raid_member", "uuid", "")], True),
+        (WHOLE, [("linux_raid_member", "other", "any:bareroot")], False),
+        (WHOLE, [("ext4", "uuid", "any:bareroot")], False),
+        (WHOLE, [], False),
+        (None, [("linux_raid_member", "uuid", "any:bareroot")], False),
+    ],
+)
+def test_a_disk_is_part_of_the_array_that_runs_by_its_uuid(array, signatures, is_part):
+    assert layout.is_part_of(array, [Signature(*signature) for signature in signatures]) is is_part
 
 
 UNASSEMBLED = "{} belong to the array bareroot, which is not assembled as /dev/md/bareroot: see mdadm --examine"
+ANOTHER = (
+    "{} belongs to another array bareroot than the one that runs here: "
+    "if its data may be lost, stop that array (mdadm --stop) and run wipefs --all on the disk"
+)
 OUTSIDE = "the volume group bareroot exists already, and {} is not part of it: disks are not added to it here"
-OUTSIDE_ARRAY = "the array /dev/md/bareroot exists already, and {} is not part of it: disks are not added to it here"
+ELSEWHERE = "the array /dev/md/bareroot runs on {}, and not on {}: give a disk that it runs on, and one in the place of the other"
+ALL_THERE = (
+    "the array /dev/md/bareroot has all its disks (a, b), and {} is none of them: "
+    "to put it in the place of one, take that one out first, with mdadm /dev/md/bareroot --fail DISK"
+)
 BOTH = "/dev/a is one of the disks of /dev/md/bareroot: give both"
 NOT_ON_ARRAY = "the volume group bareroot exists already, but not on /dev/md/bareroot"
+ARRAYS = {"array": WHOLE, "short": SHORT, "broken": BROKEN}
 
 
 @pytest.mark.parametrize(
@@ -181,15 +220,21 @@ NOT_ON_ARRAY = "the volume group bareroot exists already, but not on /dev/md/bar
         pytest.param(2, "a", "", "group", OUTSIDE.format("/dev/b"), id="one-to-two"),
         pytest.param(1, "", "", "group", OUTSIDE.format("/dev/a"), id="another-disk"),
         pytest.param(2, "", "", "group", OUTSIDE.format("/dev/a, /dev/b"), id="two-other-disks"),
-        pytest.param(2, "a", "a", "array, group", OUTSIDE.format("/dev/b"), id="a-disk-of-the-array-replaced"),
-        pytest.param(2, "a", "a", "array", OUTSIDE_ARRAY.format("/dev/b"), id="unfinished-array-of-another-disk"),
-        pytest.param(2, "", "", "array", OUTSIDE_ARRAY.format("/dev/a, /dev/b"), id="unfinished-array-of-other-disks"),
-        pytest.param(1, "", "", "array", OUTSIDE_ARRAY.format("/dev/a"), id="unfinished-array-and-another-disk"),
+        pytest.param(2, "a", "a", "array, group", ALL_THERE.format("/dev/b"), id="a-disk-of-a-whole-array-replaced"),
+        pytest.param(2, "a", "a", "array", ALL_THERE.format("/dev/b"), id="unfinished-array-of-another-disk"),
+        pytest.param(2, "", "", "array", ELSEWHERE.format("a, b", "/dev/a, /dev/b"), id="unfinished-array-of-other-disks"),
+        pytest.param(1, "", "", "array", ELSEWHERE.format("a, b", "/dev/a"), id="unfinished-array-and-another-disk"),
+        pytest.param(1, "", "", "short", ELSEWHERE.format("a", "/dev/a"), id="one-new-disk-where-one-was-lost"),
+        pytest.param(2, "", "", "short, group", ELSEWHERE.format("a", "/dev/a, /dev/b"), id="two-new-disks-where-one-was-lost"),
+        pytest.param(1, "a", "a", "short, group", BOTH, id="the-disk-that-is-left"),
+        pytest.param(2, "a", "a", "short, group", "", id="a-lost-disk-replaced"),
+        pytest.param(2, "a", "a", "broken", "", id="a-lost-disk-replaced-in-an-unfinished-array"),
         pytest.param(2, "ab", "", "group", NOT_ON_ARRAY, id="group-on-both-without-an-array"),
         pytest.param(2, "", "ab", "", UNASSEMBLED.format("/dev/a, /dev/b"), id="array-not-assembled"),
         pytest.param(2, "", "b", "", UNASSEMBLED.format("/dev/b"), id="one-disk-of-an-array-not-assembled"),
         pytest.param(1, "", "a", "", UNASSEMBLED.format("/dev/a"), id="one-disk-that-was-of-an-array"),
-        pytest.param(2, "a", "ab", "array", UNASSEMBLED.format("/dev/b"), id="array-of-another-machine"),
+        pytest.param(2, "a", "ab", "array", ANOTHER.format("/dev/b"), id="array-of-another-machine"),
+        pytest.param(2, "a", "ab", "short, group", ANOTHER.format("/dev/b"), id="a-lost-disk-replaced-by-another-machines"),
     ],
 )
 def test_what_wiping_would_not_mend_is_refused(count, members, claimed, there, reason):
@@ -197,7 +242,8 @@ def test_what_wiping_would_not_mend_is_refused(count, members, claimed, there, r
         dict.fromkeys(DISKS[:count], ()),
         members=frozenset(f"/dev/{disk}" for disk in members),
         claimed=frozenset(f"/dev/{disk}" for disk in claimed),
-        array="array" in there,
+        disk_sizes=dict.fromkeys(DISKS, GIB),
+        array=next((array for name, array in ARRAYS.items() if name in there), None),
         groups=frozenset(["bareroot"] if "group" in there else ["bareroot2", "bareroot_half0"]),
     )
     assert layout.conflict(DISKS[:count], observed) == reason
@@ -212,8 +258,71 @@ def test_what_is_not_refused_never_wipes_a_claimed_disk_nor_makes_an_array_below
         return
     done = [touched(command) for command in layout.plan(disks, "8G", observed)]
     assert not {name for sort, name in done if sort == "disk"} & observed.claimed
-    if layout.GROUP in observed.groups:
+    added = {name for sort, name in done if sort == "member"}
+    assert len(added) <= (observed.array.vacant if observed.array else 0)
+    assert not added & observed.parted
+    assert all(observed.disk_sizes[name] >= GIB for name in added)
+    if layout.GROUP in observed.groups and not observed.array:
         assert not {"disk", "array", "group"} & {sort for sort, name in done if sort != "disk" or name in disks}
+
+
+def degraded(array, *signatures, **changes):
+    """Return a finished machine whose array runs on the first of two disks only, with what the second one holds."""
+    return Observed(
+        {"/dev/a": ("linux_raid_member",), "/dev/b": signatures},
+        members=frozenset({"/dev/a"}),
+        disk_sizes=dict.fromkeys(DISKS, GIB),
+        array=array,
+        groups=frozenset(GROUPS),
+        volumes=FINISHED,
+        **changes,
+    )
+
+
+REMOVE = ["mdadm", layout.ARRAY, "--fail", "detached", "--remove", "detached", "failed"]
+ADD = ["mdadm", layout.ARRAY, "--add", "/dev/b"]
+OURS = frozenset({"/dev/b"})
+
+
+@pytest.mark.parametrize(
+    ("observed", "commands"),
+    [
+        pytest.param(degraded(SHORT), [ADD], id="empty"),
+        pytest.param(degraded(BROKEN), [REMOVE, ADD], id="empty-and-the-other-still-listed"),
+        pytest.param(degraded(SHORT, "ext4"), [["wipefs", "--all", "--force", "/dev/b"], ADD], id="held"),
+        pytest.param(degraded(SHORT, "linux_raid_member", claimed=OURS, returning=OURS), [ADD], id="returning"),
+        pytest.param(degraded(BROKEN, "linux_raid_member", claimed=OURS, returning=OURS), [REMOVE, ADD], id="failed-and-listed"),
+    ],
+)
+def test_a_disk_takes_the_place_of_one_that_was_lost(observed, commands):
+    assert layout.conflict(DISKS, observed) == ""
+    assert layout.plan(DISKS, "8G", observed) == commands
+    assert list(layout.foreign(observed)) == [command[-1] for command in commands if command[0] == "wipefs"]
+
+
+@pytest.mark.parametrize(
+    ("size", "is_refused"), [(GIB - 1, True), (GIB, False), (2 * GIB, False)], ids=["smaller", "just-enough", "larger"]
+)
+@pytest.mark.parametrize("returning", [frozenset(), OURS], ids=["new", "returning"])
+def test_a_disk_that_is_too_small_for_the_array_is_refused(size, is_refused, returning):
+    observed = degraded(BROKEN, returning=returning)
+    observed = replace(observed, disk_sizes={"/dev/a": 3 * GIB, "/dev/b": size})
+    assert layout.conflict(DISKS, observed) == (
+        f"/dev/b has {size} bytes, and a disk of /dev/md/bareroot needs {GIB}: give one as large as the other" if is_refused else ""
+    )
+
+
+def test_a_disk_that_has_run_without_the_other_is_refused():
+    observed = degraded(SHORT, "linux_raid_member", claimed=OURS, returning=OURS, parted=OURS)
+    assert layout.conflict(DISKS, observed) == (
+        "/dev/b has run without the other disk of /dev/md/bareroot, and may hold what that one does not: "
+        "if that may be lost, run wipefs --all /dev/b"
+    )
+
+
+def test_what_is_lost_stays_listed_while_nothing_takes_its_place():
+    observed = replace(degraded(replace(BROKEN, members=frozenset({"a", "b"}))), members=frozenset(DISKS))
+    assert layout.plan(DISKS, "8G", observed) == []
 
 
 def test_the_cluster_engine_has_its_file_system_before_the_halves_take_the_rest():
@@ -285,9 +394,6 @@ def test_each_half_that_joins_ends_finished_and_as_large_as_the_other(observed, 
         if sort == "contents" and "create-md" in command:
             assert sizes[name] == origin[name]
     assert all(sizes[half] == origin[half] for half in layout.HALVES if half not in finished)
-
-
-MIB, GIB = 1 << 20, 1 << 30
 
 
 @pytest.mark.parametrize(

@@ -40,8 +40,8 @@ def volume(name, half, address):
     }
 
 
-def pool(half, percent=10):
-    return {"half": half, "size": 10 * G, "used": G * percent // 10, "free": 10 * G - G * percent // 10}
+def pool(half, size=10 * G, used=G, metadata=3.7):
+    return {"half": half, "size": size, "used": used, "free": size - used, "metadata_percent": metadata, "promised": 2 * size}
 
 
 def command(*lines, rc=0):
@@ -269,8 +269,8 @@ def test_a_half_that_is_primary_twice_is_wrong():
     assert status.wrong(found)[0].startswith("half0 is primary on sn1 and sn2 at once; ")
 
 
-def with_pool(size, used):
-    pools = [{"half": "half0", "size": size, "used": used, "free": size - used}, pool("half1")]
+def with_pool(size, used, metadata=3.7):
+    pools = [pool("half0", size, used, metadata), pool("half1")]
     return single(volumes={**storage("half0", "half1")["volumes"], "pools": pools})
 
 
@@ -286,6 +286,15 @@ def test_a_pool_over_80_percent_is_wrong(used, said):
 @pytest.mark.parametrize("used", [0, 800 * G], ids=["empty", "just-80"])
 def test_a_pool_up_to_80_percent_is_all_right(used):
     assert status.wrong(with_pool(1000 * G, used)) == []
+
+
+def test_a_pool_with_over_80_percent_of_its_metadata_used_is_wrong():
+    assert status.wrong(with_pool(1000 * G, 0, 80.0)) == []
+    assert status.wrong(with_pool(1000 * G, 0, 81.4)) == [
+        "half0 on sn1 has used 81 % of its pool's metadata; run there lvextend --poolmetadatasize +64M bareroot_half0/pool: "
+        "when it is full, writes to all its volumes fail"
+    ]
+    assert len(status.wrong(with_pool(1000 * G, 900 * G, 90.0))) == 2
 
 
 def test_a_pool_without_any_room_is_no_crash():

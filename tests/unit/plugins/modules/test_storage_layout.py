@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 
 import pytest
 
@@ -19,12 +20,23 @@ IMAGES_SPACE = 8 * GIB
 CLUSTER_SPACE = 128 * MIB
 EXTENT = 4 * MIB
 UNITS = {"b": 1, "M": MIB, "G": GIB}
+# What mdadm keeps at the beginning of such a disk.
+OFFSET = 16 * MIB
+UUID = "5ac3a0c4-4a5c-c2f8-e7e6-2a7fc9a0d7f5"
+RAID_MEMBER = f"linux_raid_member,{UUID},any:bareroot"
+# The end of what mdadm 4.4 prints of the second disk of an array.
+EXAMINED = """         Events : 42
+
+
+   Device Role : Active device 1
+   Array State : {} ('A' == active, '.' == missing, 'R' == replacing)
+"""
 # Halves of another StorageNode.
 OTHER = {"half0": 3 * GIB, "half1": 5 * GIB}
 
 
-READ_BY = ("lvs", "vgs", "pvs", "wipefs", "blockdev")
-CHANGED_BY = ("mdadm", "udevadm", "vgcreate", "vgremove", "lvcreate", "lvremove", "drbdadm", "lvchange", "mkfs.ext4")
+READ_BY = ("lvs", "vgs", "pvs", "blockdev", "wipefs")
+CHANGED_BY = ("mdadm", "udevadm", "vgcreate", "vgremove", "lvcreate", "lvremove", "drbdadm", "drbdsetup", "lvchange", "mkfs.ext4")
 PROGRAMS = READ_BY + CHANGED_BY
 REPORT = ["--reportformat", "json", "--units", "b", "--nosuffix", "--options"]
 
@@ -42,13 +54,16 @@ class StorageNode:
     """A machine with data disks. Every program refuses what its real one would refuse, and what would lose something finished."""
 
     def __init__(self, base, run_module, commands, monkeypatch):
+        self.base = base
         self.array_path = base / "md-bareroot"
         self.disks = [base / "disk-a", base / "disk-b"]
         self.disk_size = DISK
+        self.disk_sizes = {}
+        self.array_states = {}
+        self.knows = "AA"
         self.signatures = {str(disk): set() for disk in self.disks}
         for disk in self.disks:
             disk.touch()
-        self.array = []
         self.group = ""
         self.volumes = {}
         self.sizes = {}
@@ -56,12 +71,15 @@ class StorageNode:
         self.metadata = set()
         self.inner = {}
         self.active = set()
+        # Halves whose DRBD device takes no notice of a peer.
+        self.alone = set()
         self.file_systems = set()
         self.fail_at = None
         self.commands = commands
         self._run_module = run_module
         monkeypatch.setattr(layout, "ARRAY", str(self.array_path))
-        monkeypatch.setattr(storage_layout.Machine, "_array_members", lambda _machine: set(self.array))
+        monkeypatch.setattr(storage_layout, "SYS_BLOCK", str(base / "sys"))
+        monkeypatch.setattr(storage_layout, "DEV", str(base))
         for program in PROGRAMS:
             commands.answer(program, with_=self._program)
 
@@ -85,13 +103,44 @@ class StorageNode:
     # What reads.
 
     def _read_wipefs(self, argv):
-        assert argv[1:-1] == ["--noheadings", "--parsable", "--output", "TYPE,LABEL"]
+        assert argv[1:-1] == ["--noheadings", "--parsable", "--output", "TYPE,UUID,LABEL"]
         found = sorted(self.signatures[argv[-1]])
-        return "".join(f"{signature}\n" if "," in signature else f"{signature},\n" for signature in found)
+        return "".join(f"{signature}\n" if "," in signature else f"{signature},,\n" for signature in found)
 
     def _read_blockdev(self, argv):
         assert argv[1] == "--getsize64"
-        return f"{self.disk_size}\n"
+        return f"{self.disk_sizes.get(argv[2], self.disk_size)}\n"
+
+    def _read_mdadm(self, argv):
+        assert RAID_MEMBER in self.signatures[argv[2]]
+        return EXAMINED.format(self.knows)
+
+    @property
+    def array(self):
+        """The disks that the array lists and that have not failed."""
+        return [disk for disk, state in self.array_states.items() if state != "faulty"]
+
+    def set_array(self, states):
+        """Have the array list these disks, each as the kernel says it is, or "gone" for one that was pulled before it failed."""
+        self.array_states = {str(self.base / name): state for name, state in states.items()}
+        self.array_path.touch()
+        files = {"uuid": UUID, "raid_disks": "2", "component_size": str((self.disk_size - OFFSET) // 1024), "sync_action": "idle"}
+        for name, state in states.items():
+            files |= {f"dev-{name}/state": state.replace("gone", "in_sync"), f"dev-{name}/offset": str(OFFSET // 512)}
+            files |= {} if state == "gone" else {f"dev-{name}/block/dev": "254:16"}
+        top = self.base / "sys" / "md-bareroot" / "md"
+        shutil.rmtree(top, ignore_errors=True)
+        for path, text in files.items():
+            (top / path).parent.mkdir(parents=True, exist_ok=True)
+            (top / path).write_text(f"{text}\n")
+
+    def lose(self, state="", *, holds=()):
+        """Let the array's second disk fail, or take it away. Return the disks with another one in its place, and what that one holds."""
+        self.set_array({"disk-a": "in_sync", **({"disk-b": state} if state else {})})
+        other = self.base / "disk-c"
+        other.touch()
+        self.signatures[str(other)] = set(holds)
+        return [str(self.disks[0]), str(other)]
 
     @property
     def free(self):
@@ -129,15 +178,32 @@ class StorageNode:
         need(disk not in self.array and disk != self.group, f"{disk} is in use")
         self.signatures[disk] = set()
 
-    def _mdadm(self, verb, path, *arguments):
+    def _mdadm(self, verb, *arguments):
+        if verb == "--create":
+            self._create_array(*arguments)
+            return
+        need(verb == str(self.array_path) and self.array, "no such array")
+        states = {os.path.basename(disk): state for disk, state in self.array_states.items()}
+        if arguments[0] == "--fail":
+            need(arguments == ("--fail", "detached", "--remove", "detached", "failed"), "no such words")
+            self.set_array({name: state for name, state in states.items() if state not in ("faulty", "gone")})
+            return
+        add, disk = arguments
+        need(add == "--add" and disk not in self.array_states and len(self.array_states) < 2, f"no place for {disk}")
+        need(self.disk_sizes.get(disk, self.disk_size) >= self.disk_size, f"{disk} not large enough to join array")
+        if not self.signatures[disk] <= {RAID_MEMBER}:
+            pytest.fail(f"{disk} holds something, and is overwritten")
+        self.signatures[disk] = {RAID_MEMBER}
+        self.set_array({**states, os.path.basename(disk): "spare"})
+
+    def _create_array(self, path, *arguments):
         disks = [argument for argument in arguments if not argument.startswith("--")]
-        need(verb == "--create" and path == str(self.array_path) and not self.array, "there is an array")
+        need(path == str(self.array_path) and not self.array, "there is an array")
         need(f"--raid-devices={len(disks)}" in arguments and "--level=1" in arguments, "wrong number of devices")
         need(not any(self.signatures[disk] for disk in disks), "a disk is not empty")
-        self.array = disks
-        self.array_path.touch()
         assert {"--homehost=any", "--name=bareroot"} <= set(arguments)
-        self.signatures.update({disk: {"linux_raid_member,any:bareroot"} for disk in disks})
+        self.set_array({os.path.basename(disk): "in_sync" for disk in disks})
+        self.signatures.update({disk: {RAID_MEMBER} for disk in disks})
 
     def _udevadm(self, verb):
         need(verb == "settle", "no such verb")
@@ -225,7 +291,14 @@ class StorageNode:
         need(half not in self.active or verb != ["down"], f"{half}: device is held open by someone")
         need(verb == ["down"] or order[order.index(self.drbd[half]) + 1] == verb[0], f"{half} is {self.drbd[half]}: no {verb[0]}")
         need(verb != ["attach"] or half in self.metadata, f"{half} has no metadata")
+        need(verb[0] != "primary" or half in self.alone, f"{half} asks who could fence its peer")
+        self.alone.discard(half)
         self.drbd[half] = verb[0]
+
+    def _drbdsetup(self, verb, minor, option):
+        half = layout.HALVES[int(minor)]
+        need(verb == "disk-options" and option == "--fencing=dont-care" and self.drbd[half] == "attach", f"{half} is {self.drbd[half]}")
+        self.alone.add(half)
 
     def run(self, count=2, check_mode=False, **options):
         self.commands.calls.clear()
@@ -235,7 +308,7 @@ class StorageNode:
     def reboot(self):
         """Cut the power: what is on the disks comes back, and nothing makes an unfinished layout's halves come up."""
         self.drbd = dict.fromkeys(layout.HALVES, "down")
-        self.active = set()
+        self.active, self.alone = set(), set()
 
     def assert_complete(self, count, up=layout.HALVES):
         self.assert_laid_out(count)
@@ -259,7 +332,7 @@ class StorageNode:
 
 
 def reads(argv):
-    return argv[0] in ("lvs", "vgs", "pvs", "blockdev") or (argv[0] == "wipefs" and "--all" not in argv)
+    return argv[0] in READ_BY[:-1] or argv[:2] == ["mdadm", "--examine"] or (argv[0] == "wipefs" and "--all" not in argv)
 
 
 @pytest.fixture
@@ -552,7 +625,7 @@ def test_a_group_that_lies_on_both_disks_without_an_array_is_refused(node, check
 def test_our_array_is_never_wiped_where_it_is_not_assembled(node, count, check_mode, wipe):
     node.run(2)
     node.array_path.unlink()
-    node.array, node.group = [], ""
+    node.array_states, node.group = {}, ""
     result = node.run(count, check_mode=check_mode, wipe=wipe)
     assert result["failed"]
     named = ", ".join(str(disk) for disk in node.disks[:count])
@@ -560,6 +633,184 @@ def test_our_array_is_never_wiped_where_it_is_not_assembled(node, count, check_m
         f"{named} belong to the array bareroot, which is not assembled as {node.array_path}: see mdadm --examine. Nothing was touched."
     )
     assert node.changes == []
+
+
+# How the array may list a disk that it has lost: not at all, as failed, or as one that was pulled and not missed yet.
+LOST = pytest.mark.parametrize("state", ["", "faulty", "gone"], ids=["removed", "failed", "pulled"])
+
+
+def added(node, disk, state):
+    """Return the commands that give the array another disk."""
+    removal = [["mdadm", str(node.array_path), "--fail", "detached", "--remove", "detached", "failed"]] if state else []
+    return [*removal, ["mdadm", str(node.array_path), "--add", str(disk)]]
+
+
+@LOST
+def test_check_mode_says_that_another_disk_would_take_a_lost_ones_place(node, state):
+    node.run()
+    disks = node.lose(state)
+    result = node.run(disks=disks, check_mode=True)
+    assert result["changed"]
+    assert result["commands"] == added(node, disks[1], state)
+    assert result["diff"]["after"].endswith(f"mdadm {node.array_path} --add {disks[1]}\n")
+    assert result["halves"] == half_sizes(2)
+    assert not result["rebuilding"]
+    assert node.changes == []
+
+
+@LOST
+def test_another_disk_takes_a_lost_ones_place_and_is_rebuilt_while_nobody_waits(node, state):
+    node.run()
+    disks = node.lose(state)
+    announced = node.run(disks=disks, check_mode=True)
+    result = node.run(disks=disks)
+    assert result == {**announced, "rebuilding": True}
+    assert node.changes == announced["commands"]
+    assert node.array_states == {disks[0]: "in_sync", disks[1]: "spare"}
+
+
+@LOST
+@BOTH_MODES
+@pytest.mark.parametrize("rebuilding", [True, False], ids=["while", "after"])
+def test_a_second_run_while_the_array_is_rebuilt_and_after_that_changes_nothing(node, state, rebuilding, check_mode):
+    node.run()
+    disks = node.lose(state)
+    node.run(disks=disks)
+    if not rebuilding:
+        node.set_array({"disk-a": "in_sync", "disk-c": "in_sync"})
+    result = node.run(disks=disks, check_mode=check_mode)
+    assert not result["changed"]
+    assert (result["commands"], result["rebuilding"]) == ([], rebuilding)
+    assert node.changes == []
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize(("state", "number"), [("", 0), ("faulty", 0), ("faulty", 1), ("gone", 0), ("gone", 1)])
+def test_an_interrupted_replacement_is_continued_by_the_next_run(node, state, number, when):
+    node.run()
+    disks = node.lose(state)
+    node.fail_at = (number, when)
+    assert node.run(disks=disks)["failed"]
+    node.fail_at = None
+    assert not node.run(disks=disks).get("failed")
+    assert node.array == disks
+    assert not node.run(disks=disks)["changed"]
+
+
+@LOST
+@BOTH_MODES
+def test_a_disk_that_the_array_threw_out_is_taken_back_and_not_wiped(node, state, check_mode):
+    node.run()
+    node.lose(state)
+    result = node.run(wipe=True, check_mode=check_mode)
+    assert result["changed"]
+    assert result["commands"] == added(node, node.disks[1], state)
+    assert node.changes == ([] if check_mode else result["commands"])
+
+
+@LOST
+@BOTH_MODES
+def test_a_disk_that_has_run_without_the_other_is_refused(node, state, check_mode):
+    node.run()
+    node.lose(state)
+    node.knows = ".A"
+    result = node.run(wipe=True, check_mode=check_mode)
+    assert result["failed"]
+    assert result["msg"] == (
+        f"{node.disks[1]} has run without the other disk of {node.array_path}, and may hold what that one does not: "
+        f"if that may be lost, run wipefs --all {node.disks[1]}. Nothing was touched."
+    )
+    assert node.changes == []
+
+
+@LOST
+@BOTH_MODES
+def test_a_disk_in_a_lost_ones_place_that_holds_something_is_refused(node, state, check_mode):
+    node.run()
+    disks = node.lose(state, holds=["ext4"])
+    result = node.run(disks=disks, check_mode=check_mode)
+    assert result["failed"]
+    assert result["msg"].startswith(f"not ours and not empty: {disks[1]} (ext4). Nothing was touched. ")
+    assert node.changes == []
+
+
+@BOTH_MODES
+def test_a_disk_in_a_lost_ones_place_is_wiped_where_that_is_allowed(node, check_mode):
+    node.run()
+    disks = node.lose(holds=["ext4", "gpt"])
+    result = node.run(disks=disks, wipe=True, check_mode=check_mode)
+    assert result["commands"] == [["wipefs", "--all", "--force", disks[1]], *added(node, disks[1], "")]
+    assert node.changes == ([] if check_mode else result["commands"])
+
+
+@BOTH_MODES
+@pytest.mark.parametrize("wipe", [True, False], ids=["wipe", "keep"])
+def test_a_disk_of_another_machines_array_is_never_wiped(node, check_mode, wipe):
+    node.run()
+    disks = node.lose(holds=["linux_raid_member,0b5f-another,any:bareroot"])
+    result = node.run(disks=disks, wipe=wipe, check_mode=check_mode)
+    assert result["failed"]
+    assert result["msg"].startswith(f"{disks[1]} belongs to another array bareroot than the one that runs here: ")
+    assert node.changes == []
+
+
+@BOTH_MODES
+@pytest.mark.parametrize("missing", [1, OFFSET], ids=["a-byte", "what-mdadm-keeps"])
+def test_a_disk_in_a_lost_ones_place_that_is_too_small_is_refused_with_figures(node, missing, check_mode):
+    node.run()
+    disks = node.lose("faulty")
+    node.disk_sizes[disks[1]] = DISK - missing
+    result = node.run(disks=disks, wipe=True, check_mode=check_mode)
+    assert result["failed"]
+    assert result["msg"] == (
+        f"{disks[1]} has {DISK - missing} bytes, and a disk of {node.array_path} needs {DISK}: "
+        "give one as large as the other. Nothing was touched."
+    )
+    assert node.changes == []
+
+
+@BOTH_MODES
+def test_two_new_disks_at_once_are_refused(node, check_mode):
+    node.run()
+    _first, other = node.lose()
+    (node.base / "disk-d").touch()
+    node.signatures[str(node.base / "disk-d")] = set()
+    result = node.run(disks=[other, str(node.base / "disk-d")], check_mode=check_mode)
+    assert result["failed"]
+    assert result["msg"].startswith(f"the array {node.array_path} runs on disk-a, and not on {other}, {node.base / 'disk-d'}: ")
+    assert node.changes == []
+
+
+def test_an_array_whose_first_disk_was_lost_is_completed_too(node):
+    node.run()
+    node.lose()
+    node.set_array({"disk-b": "in_sync"})
+    disks = [str(node.base / "disk-c"), str(node.disks[1])]
+    assert node.run(disks=disks)["commands"] == added(node, disks[0], "")
+    assert not node.run(disks=disks)["changed"]
+
+
+def test_a_lost_disk_is_replaced_before_an_interrupted_layout_goes_on(node):
+    node.fail_at = (2, "after")
+    assert node.run()["failed"]
+    node.fail_at = None
+    disks = node.lose("faulty")
+    result = node.run(disks=disks)
+    assert result["commands"][:2] == added(node, disks[1], "faulty")
+    assert node.array == disks
+    assert not node.run(disks=disks)["changed"]
+
+
+def test_a_disk_that_mdadm_does_not_take_is_named(node):
+    node.run()
+    disks = node.lose()
+    node.commands.answer("mdadm", str(node.array_path), with_=(1, "", f"mdadm: Cannot open {disks[1]}: Device or resource busy\n"))
+    result = node.run(disks=disks)
+    assert result["failed"]
+    assert result["msg"] == (
+        f"cannot lay out the disks: mdadm {node.array_path} --add {disks[1]}: "
+        f"exit code 1: mdadm: Cannot open {disks[1]}: Device or resource busy"
+    )
 
 
 @BOTH_MODES
@@ -602,7 +853,7 @@ def test_a_report_that_is_no_json_names_its_program(node, program):
 
 
 def test_an_array_of_another_name_is_only_something_foreign(node):
-    node.signatures = {str(disk): {"linux_raid_member,any:data"} for disk in node.disks}
+    node.signatures = {str(disk): {"linux_raid_member,0b5f,any:data"} for disk in node.disks}
     assert "(linux_raid_member)" in node.run()["msg"]
     assert not node.run(wipe=True).get("failed")
     node.assert_complete(2)
@@ -618,7 +869,8 @@ def test_an_unfinished_array_is_not_taken_for_one_of_other_disks(node, tmp_path)
     result = node.run(disks=[str(node.disks[0]), str(other)], wipe=True)
     assert result.get("failed")
     assert result["msg"] == (
-        f"the array {node.array_path} exists already, and {other} is not part of it: disks are not added to it here. Nothing was touched."
+        f"the array {node.array_path} has all its disks (disk-a, disk-b), and {other} is none of them: "
+        f"to put it in the place of one, take that one out first, with mdadm {node.array_path} --fail DISK. Nothing was touched."
     )
     assert node.changes == []
 
