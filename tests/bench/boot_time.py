@@ -17,7 +17,7 @@ MARKS = {
     "xen": re.compile(rb"Xen version \d"),
     "kernel": re.compile(rb"Linux version \d"),
     "root": re.compile(rb"bareroot: root mounted"),
-    "ready": re.compile(rb"Finished .*bareroot-ready"),
+    "ready": re.compile(rb"bareroot: ready"),
 }
 TIMEOUT = 600
 PAUSE = 0.1
