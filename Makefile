@@ -10,7 +10,7 @@ export MOLECULE_GLOB := molecule/*/molecule.yml
 export ANSIBLE_CALLBACKS_ENABLED := ansible.posix.profile_tasks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock demo site lab lab-down check lint unit test test-all bench clean
+.PHONY: help setup lock demo site pair soak lab lab-down check lint unit test test-all bench clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -40,6 +40,9 @@ demo: setup ## The whole idea: lab, site, and an instance that migrates live, wi
 
 site: setup ## Bring everything up in the lab: the same playbook that real hardware gets
 	$(PLAYBOOK) $(LAB) playbooks/site.yml
+
+pair: setup ## Bring everything up in the lab with two StorageNodes
+	$(PLAYBOOK) $(LAB) -i inventory/lab_pair playbooks/lab.yml playbooks/site.yml
 
 lab: setup ## Make the lab's machines; only the ConfigNode runs then, as a plain Debian
 	$(PLAYBOOK) $(LAB) playbooks/lab.yml
@@ -72,6 +75,11 @@ bench: setup ## Measure rendering for 10 to 10 000 nodes; on the lab's machines 
 	$(PLAYBOOK) $(LAB) tests/bench/migration.yml
 	$(PLAYBOOK) $(LAB) tests/bench/fio.yml
 	$(PLAYBOOK) $(LAB) tests/bench/boot.yml
+
+N := 20
+SEED := $(shell date +%s)
+soak: pair ## Let N=20 faults of StorageNodes, chosen at random (SEED=… again), happen under an instance, and say how many were survived
+	$(BIN)/python -m tests.soak $(N) $(SEED)
 
 test-all: check ## Every scenario
 	$(BIN)/molecule test --no-command-borders --all

@@ -17,6 +17,8 @@ from ._volumes import IMAGE_SHELF, SLOTS
 
 # StorageNodes that keep one set of data.
 PAIR = 2
+# HardwareNodes that a StorageNode asks whether it is cut off: one that answers is enough.
+MOST_CLIENTS = 8
 
 NOT_PUBLISHED = _boot_files.Image(name="image-0000000000000000", root_sha256="0" * 64, root_size=0, has_xen=True)
 
@@ -224,7 +226,9 @@ class BootTree:
         members = [self._member(name, address) for name, address in self.params["config_nodes"].items()]
         members += [self._member(node["name"], self.addresses[node["name"]], str(self._storage_address(node).ip)) for node in storage_nodes]
         key = self.records.get("cluster", {}).get("key") or secrets.token_hex(_cluster.KEY_BYTES)
-        return _cluster.Cluster(tuple(members), self.params["token"], key)
+        hardware_nodes = [node for node in self.params["nodes"] if node["role"] == "hardware"][:MOST_CLIENTS]
+        clients = {node["name"]: str(self._storage_address(node).ip) for node in hardware_nodes}
+        return _cluster.Cluster(tuple(members), self.params["token"], key, clients)
 
     def _member(self, name: str, address: str, storage_address: str = "") -> _cluster.Member:
         # An address is a machine's own for ever, and so is its number.

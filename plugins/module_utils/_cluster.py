@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 # Each half replicates over a port of its own, from here on.
 REPLICATION_PORT = 7788
@@ -24,11 +24,15 @@ class Member:
 
 @dataclass(frozen=True)
 class Cluster:
-    """The voters of a pair. token: ms until a silent member counts as lost. key: what members know each other by."""
+    """The voters of a pair. token: ms until a silent member counts as lost. key: what members know each other by.
+
+    clients: {HardwareNode: its storage address}, of some of them.
+    """
 
     members: tuple[Member, ...]
     token: int
     key: str
+    clients: dict[str, str] = field(default_factory=dict)
 
     @property
     def storage_nodes(self) -> tuple[Member, ...]:
@@ -76,6 +80,12 @@ _PAIR = (
     '        after-resync-target "/usr/lib/drbd/crm-unfence-peer.sh";\n'
     "    }\n"
 )
+
+
+def neighbours(cluster: Cluster, name: str) -> str:
+    """Return whom a StorageNode asks whether it is cut off from the storage network: a name and an address a line, its peer first."""
+    peers = {member.name: member.storage_address for member in cluster.storage_nodes if member.name != name}
+    return "".join(f"{name} {address}\n" for name, address in {**peers, **cluster.clients}.items())
 
 
 def half_mac(site: str, half: str) -> str:

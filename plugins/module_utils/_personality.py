@@ -80,6 +80,7 @@ def _storage_files(node: Node, identity: Identity) -> dict[str, tuple[int, str]]
     if cluster:
         files["etc/corosync/corosync.conf"] = (0o644, _cluster.corosync_conf(cluster))
         files["etc/corosync/authkey"] = (0o400, cluster.key)
+        files["etc/bareroot/storage-neighbours"] = (0o644, _cluster.neighbours(cluster, node.name))
     return files
 
 

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A witness to storage faults: writes without a break, notes what was acknowledged, and says later whether all of it is there.
+"""A witness to storage faults: writes without a break, says what was acknowledged, and later whether all of it is there.
 
-witness.py write DEVICE LOG SECONDS    4 KiB blocks, each of them stable before it counts; LOG is to lie elsewhere
-witness.py verify DEVICE LOG           prints {"acknowledged", "lost", "stall", "errors"} as JSON; ends with 1 where anything was lost
+witness.py write FILE       overwrites 4 KiB blocks in turn, each of them stable before it counts
+witness.py create DIRECTORY makes files, renames and removes them, each step stable before it counts
+    Both print a line for each: its number, when it was acknowledged, how long that took, and go on until nobody listens.
+witness.py verify FILE|DIRECTORY
+    reads these lines and prints {"acknowledged", "lost", "stall", "errors"} as JSON; ends with 1 where anything was lost
 """
 
 from __future__ import annotations
@@ -12,10 +15,11 @@ import mmap
 import os
 import sys
 import time
+from collections.abc import Callable
 
 BLOCK = 4096
-# Blocks that are written in turn.
-SLOTS = 4096
+# Blocks, or files, that are written in turn.
+SLOTS = 1024
 
 
 def content(sequence: int) -> bytes:
@@ -23,55 +27,102 @@ def content(sequence: int) -> bytes:
     return sequence.to_bytes(8, "big") * (BLOCK // 8)
 
 
-def write(device: str, log: str, seconds: float) -> None:
-    """Write until the time is over. Each line of the log: sequence number, when it was acknowledged, how long that took."""
+def repeat(step: Callable[[int], None]) -> None:
+    """Do the step with one number after the other and say when it was done, until nobody listens."""
+    # What an earlier run left there, or a blank block, must not pass for one of this run.
+    sequence = time.time_ns()
+    while True:
+        begin = time.monotonic()
+        try:
+            step(sequence)
+        except OSError as error:
+            print("error", error.errno, flush=True)
+            time.sleep(1)
+            continue
+        now = time.monotonic()
+        print(sequence, f"{now:.3f} {now - begin:.3f}", flush=True)
+        sequence += 1
+
+
+def write(path: str) -> None:
+    """Overwrite blocks of a file or device."""
     # O_DIRECT wants aligned memory.
     buffer = mmap.mmap(-1, BLOCK)
-    target = os.open(device, os.O_RDWR | os.O_DIRECT | os.O_DSYNC)
-    end = time.monotonic() + seconds
-    # What an earlier run left there, or a blank block, must not pass for a block of this one.
-    sequence = time.time_ns()
-    with open(log, "w", buffering=1, encoding="ascii") as stream:
-        while time.monotonic() < end:
-            buffer[:] = content(sequence)
-            begin = time.monotonic()
-            try:
-                os.pwrite(target, buffer, sequence % SLOTS * BLOCK)
-            except OSError as error:
-                stream.write(f"error {error.errno}\n")
-                time.sleep(1)
-                continue
-            now = time.monotonic()
-            stream.write(f"{sequence} {now:.3f} {now - begin:.3f}\n")
-            sequence += 1
+    target = os.open(path, os.O_RDWR | os.O_CREAT | os.O_DIRECT | os.O_DSYNC, 0o644)
+
+    def step(sequence: int) -> None:
+        buffer[:] = content(sequence)
+        os.pwrite(target, buffer, sequence % SLOTS * BLOCK)
+
+    repeat(step)
 
 
-def verify(device: str, log: str) -> dict[str, float]:
-    """Compare what is on the device with what was acknowledged. The last write may have been cut: its block may be the newer one."""
-    with open(log, encoding="ascii") as stream:
-        lines = [line.split() for line in stream]
+def create(path: str) -> None:
+    """Make a file under another name, rename it, remove the oldest."""
+    os.makedirs(path, exist_ok=True)
+    directory = os.open(path, os.O_RDONLY)
+
+    def step(sequence: int) -> None:
+        with open(f"{path}/new", "wb") as stream:
+            stream.write(content(sequence))
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.rename(f"{path}/new", f"{path}/{sequence}")
+        if os.path.exists(f"{path}/{sequence - SLOTS}"):
+            os.remove(f"{path}/{sequence - SLOTS}")
+        os.fsync(directory)
+
+    repeat(step)
+
+
+def is_block_there(path: str, sequence: int) -> bool:
+    """Whether the block with that number is in its place. The last write may have been cut: it may be a newer one."""
+    buffer = mmap.mmap(-1, BLOCK)
+    source = os.open(path, os.O_RDONLY | os.O_DIRECT)
+    try:
+        os.preadv(source, [buffer], sequence % SLOTS * BLOCK)
+    finally:
+        os.close(source)
+    return bytes(buffer) in (content(sequence), content(sequence + SLOTS))
+
+
+def is_file_there(path: str, sequence: int) -> bool:
+    """Whether the file with that number is whole. The last step may have been cut: the one after it may have removed it."""
+    try:
+        with open(f"{path}/{sequence}", "rb") as stream:
+            return stream.read() == content(sequence)
+    except FileNotFoundError:
+        return os.path.exists(f"{path}/{sequence + SLOTS}")
+
+
+def verify(path: str, lines: list[list[str]]) -> dict[str, float]:
+    """Compare what is there with what was acknowledged."""
     written = [(int(line[0]), float(line[2])) for line in lines if line[0] != "error"]
     newest = {sequence % SLOTS: sequence for sequence, _took in written}
-    lost = 0
-    source = os.open(device, os.O_RDONLY | os.O_DIRECT)
-    buffer = mmap.mmap(-1, BLOCK)
-    for slot, sequence in newest.items():
-        os.preadv(source, [buffer], slot * BLOCK)
-        if bytes(buffer) not in (content(sequence), content(sequence + SLOTS)):
-            lost += 1
-    stall = max((took for _sequence, took in written), default=0.0)
-    return {"acknowledged": len(written), "lost": lost, "stall": stall, "errors": len(lines) - len(written)}
+    is_there = is_file_there if os.path.isdir(path) else is_block_there
+    return {
+        "acknowledged": len(written),
+        "lost": sum(not is_there(path, sequence) for sequence in newest.values()),
+        "stall": max((took for _sequence, took in written), default=0.0),
+        "errors": len(lines) - len(written),
+    }
 
 
 def main() -> int:
     """Do what the command line says."""
-    if sys.argv[1] == "write":
-        write(sys.argv[2], sys.argv[3], float(sys.argv[4]))
-        return 0
-    result = verify(sys.argv[2], sys.argv[3])
+    verb, path = sys.argv[1:]
+    if verb != "verify":
+        {"write": write, "create": create}[verb](path)
+    # A line may have been cut when it was to be printed.
+    lines = [line.split() for line in sys.stdin if line.endswith("\n")]
+    result = verify(path, lines)
     print(json.dumps(result))
     return 0 if result["acknowledged"] and not result["lost"] and not result["errors"] else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except BrokenPipeError:
+        # Nobody listens any more: that is how it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import itertools
 import json
 import os
@@ -14,7 +15,7 @@ from tests.e2e import witness
 BLOCK = witness.BLOCK
 SLOTS = 4
 DIRECT = os.O_DIRECT
-# Each look at the clock takes a tenth of a second, so that one write takes three.
+# Each look at the clock takes a tenth of a second.
 TICK = 0.1
 
 
@@ -36,21 +37,41 @@ class Clock:
 
 
 class Disk:
-    """A file in place of a device, and a log elsewhere."""
+    """A file in place of a device, a directory, and who listens: until a number of lines have been said."""
 
-    def __init__(self, base, main):
-        self.device, self.log, self.main = base / "device", base / "log", main
+    def __init__(self, base, monkeypatch, capsys):
+        self.device, self.directory = base / "device", base / "directory"
         self.device.write_bytes(bytes(SLOTS * BLOCK))
+        self.lines, self.most = [], 0
+        self._monkeypatch, self._capsys = monkeypatch, capsys
+        monkeypatch.setattr(witness, "print", self._listen, raising=False)
 
-    def write(self, seconds):
-        assert self.main("write", self.device, self.log, seconds)[0] == 0
+    def _listen(self, *words, flush=True):
+        assert flush, "an acknowledgement that is not said at once may be lost"
+        if len(self.lines) == self.most:
+            raise BrokenPipeError
+        self.lines.append(" ".join(map(str, words)) + "\n")
 
-    def verify(self):
+    def write(self, lines, verb="write"):
+        self.lines, self.most = [], lines
+        with pytest.raises(BrokenPipeError):
+            self.main(verb)
+
+    def main(self, verb, target=None):
+        path = target or {"write": self.device, "create": self.directory}[verb]
+        self._monkeypatch.setattr(witness.sys, "argv", ["witness.py", verb, str(path)])
+        return witness.main()
+
+    def verify(self, target=None, tail=""):
         """Return the exit code and what was printed."""
-        return self.main("verify", self.device, self.log)
+        self._monkeypatch.setattr(witness.sys, "stdin", io.StringIO("".join(self.lines) + tail))
+        self._monkeypatch.delattr(witness, "print")
+        code = self.main("verify", target or self.device)
+        self._monkeypatch.setattr(witness, "print", self._listen, raising=False)
+        return code, json.loads(self._capsys.readouterr().out)
 
     def acknowledged(self):
-        return [int(line.split()[0]) for line in self.log.read_text().splitlines() if not line.startswith("error")]
+        return [int(line.split()[0]) for line in self.lines if not line.startswith("error")]
 
     def newest(self):
         """Return {slot: number of the block that was acknowledged there last}."""
@@ -75,14 +96,9 @@ def takes_direct(path):
 
 @pytest.fixture
 def disk(tmp_path, monkeypatch, capsys):
-    def main(*arguments):
-        monkeypatch.setattr(witness.sys, "argv", ["witness.py", *map(str, arguments)])
-        code, output = witness.main(), capsys.readouterr().out
-        return code, json.loads(output) if output else None
-
     monkeypatch.setattr(witness, "SLOTS", SLOTS)
     monkeypatch.setattr(witness, "time", Clock())
-    found = Disk(tmp_path, main)
+    found = Disk(tmp_path, monkeypatch, capsys)
     # A file system in memory may not have it.
     if not takes_direct(found.device):
         monkeypatch.setattr(os, "O_DIRECT", 0)
@@ -107,14 +123,16 @@ def test_no_two_blocks_are_equal():
     assert len(set(blocks)) == len(blocks)
 
 
-def test_it_writes_its_slots_in_turn_until_the_time_is_over_and_notes_what_was_acknowledged(disk):
-    disk.write(2)
+def test_it_writes_its_slots_in_turn_and_says_what_was_acknowledged(disk):
+    disk.write(7)
     acknowledged = disk.acknowledged()
     assert acknowledged == list(range(acknowledged[0], acknowledged[0] + 7))
-    assert {slot: disk.block(slot) for slot in range(SLOTS)} == {
-        sequence % SLOTS: witness.content(sequence) for sequence in acknowledged[-SLOTS:]
-    }
-    times = [(float(when), float(took)) for _sequence, when, took in map(str.split, disk.log.read_text().splitlines())]
+    # One more was written that nobody heard of.
+    newest = acknowledged[-1] + 1
+    assert [disk.block(slot) for slot in range(SLOTS)] == [
+        witness.content(max(number for number in (*acknowledged, newest) if number % SLOTS == slot)) for slot in range(SLOTS)
+    ]
+    times = [(float(when), float(took)) for _sequence, when, took in map(str.split, disk.lines)]
     assert times == sorted(times)
     assert {took for _when, took in times} == {TICK}
 
@@ -130,27 +148,37 @@ def test_every_write_is_to_be_stable_and_no_cache_is_asked(disk, monkeypatch):
     monkeypatch.setattr(os, "open", without_direct)
     disk.write(1)
     disk.verify()
-    writing, reading = flags
+    writing, *reading = flags
     assert writing & os.O_DSYNC == os.O_DSYNC
-    assert writing & reading & DIRECT == DIRECT
+    assert reading
+    assert all(how & DIRECT for how in flags)
 
 
-@pytest.mark.parametrize("seconds", [0.5, 1, 5], ids=["few", "all-slots", "several-rounds"])
-def test_a_device_that_kept_everything_is_found_sound(disk, seconds):
-    disk.write(seconds)
-    code, said = disk.verify()
-    assert (code, said) == (0, {"acknowledged": len(disk.acknowledged()), "lost": 0, "stall": TICK, "errors": 0})
-    assert said["acknowledged"] > 0
+def test_a_file_is_stable_under_its_name_before_it_counts(disk, monkeypatch):
+    done = []
+    for name in ("fsync", "rename", "remove"):
+        really = getattr(os, name)
+        monkeypatch.setattr(os, name, lambda *arguments, name=name, really=really: (done.append(name), really(*arguments))[1])
+    disk.write(SLOTS + 1, "create")
+    assert done[:3] == ["fsync", "rename", "fsync"]
+    assert done[-4:] == ["fsync", "rename", "remove", "fsync"]
+
+
+@pytest.mark.parametrize("verb", ["write", "create"])
+@pytest.mark.parametrize("lines", [1, 2, SLOTS, 5 * SLOTS], ids=["one", "few", "all-slots", "several-rounds"])
+def test_a_device_that_kept_everything_is_found_sound(disk, lines, verb):
+    disk.write(lines, verb)
+    target = {"write": disk.device, "create": disk.directory}[verb]
+    assert disk.verify(target) == (0, {"acknowledged": lines, "lost": 0, "stall": TICK, "errors": 0})
 
 
 ALL_SLOTS = pytest.mark.parametrize("slot", range(SLOTS))
 
 
 @ALL_SLOTS
-@pytest.mark.parametrize(("seconds", "acknowledged"), [(1.2, 4), (5, 17)], ids=["first-round", "later-round"])
-def test_a_block_that_is_blank_again_was_lost(disk, slot, seconds, acknowledged):
-    disk.write(seconds)
-    assert len(disk.acknowledged()) == acknowledged
+@pytest.mark.parametrize("lines", [SLOTS, 4 * SLOTS + 1], ids=["first-round", "later-round"])
+def test_a_block_that_is_blank_again_was_lost(disk, slot, lines):
+    disk.write(lines)
     disk.overwrite(slot, bytes(BLOCK))
     code, said = disk.verify()
     assert (code, said["lost"], said["errors"]) == (1, 1, 0)
@@ -158,19 +186,18 @@ def test_a_block_that_is_blank_again_was_lost(disk, slot, seconds, acknowledged)
 
 @ALL_SLOTS
 def test_an_old_block_means_that_the_newer_one_was_lost(disk, slot):
-    disk.write(5)
-    assert disk.block(slot) == witness.content(disk.newest()[slot])
+    disk.write(4 * SLOTS)
     disk.overwrite(slot, witness.content(disk.newest()[slot] - SLOTS))
     code, said = disk.verify()
     assert (code, said["lost"]) == (1, 1)
 
 
 @ALL_SLOTS
-@pytest.mark.parametrize("seconds", [1.2, 5, 9], ids=["shorter", "as-long", "longer"])
-def test_a_block_of_an_earlier_run_means_that_this_runs_was_lost(disk, slot, seconds):
-    disk.write(5)
+@pytest.mark.parametrize("lines", [SLOTS, 3 * SLOTS, 7 * SLOTS], ids=["shorter", "as-long", "longer"])
+def test_a_block_of_an_earlier_run_means_that_this_runs_was_lost(disk, slot, lines):
+    disk.write(3 * SLOTS)
     earlier = disk.block(slot)
-    disk.write(seconds)
+    disk.write(lines)
     assert disk.verify()[0] == 0
     disk.overwrite(slot, earlier)
     code, said = disk.verify()
@@ -178,7 +205,7 @@ def test_a_block_of_an_earlier_run_means_that_this_runs_was_lost(disk, slot, sec
 
 
 def test_another_slots_block_and_a_torn_one_were_lost_too(disk):
-    disk.write(5)
+    disk.write(4 * SLOTS)
     disk.overwrite(0, disk.block(1))
     disk.overwrite(3, disk.block(2)[: BLOCK // 2])
     code, said = disk.verify()
@@ -186,38 +213,58 @@ def test_another_slots_block_and_a_torn_one_were_lost_too(disk):
 
 
 def test_a_device_that_ends_early_lost_what_was_behind_its_end(disk):
-    disk.write(5)
+    disk.write(4 * SLOTS)
     os.truncate(disk.device, BLOCK)
     code, said = disk.verify()
     assert (code, said["lost"]) == (1, SLOTS - 1)
 
 
-def test_a_write_that_was_cut_before_it_was_acknowledged_may_be_there(disk):
-    disk.write(5)
-    following = disk.acknowledged()[-1] + 1
-    disk.overwrite(following % SLOTS, witness.content(following))
-    code, said = disk.verify()
+@pytest.mark.parametrize("damage", ["gone", "torn", "old", "not renamed"])
+def test_a_file_that_is_not_what_was_acknowledged_was_lost(disk, damage):
+    disk.write(2 * SLOTS, "create")
+    path = disk.directory / str(disk.acknowledged()[-2])
+    if damage == "gone":
+        path.unlink()
+    elif damage == "torn":
+        path.write_bytes(path.read_bytes()[:100])
+    elif damage == "old":
+        path.write_bytes(witness.content(disk.acknowledged()[-2] - 1))
+    else:
+        path.rename(disk.directory / "new")
+    code, said = disk.verify(disk.directory)
+    assert (code, said["lost"], said["errors"]) == (1, 1, 0)
+
+
+def test_a_file_that_the_next_step_removed_before_it_was_cut_is_not_missed(disk):
+    disk.write(2 * SLOTS, "create")
+    oldest = disk.acknowledged()[-SLOTS]
+    # The step that nobody heard of had made this one, and removed the oldest.
+    assert (disk.directory / str(oldest + SLOTS)).exists()
+    assert not (disk.directory / str(oldest)).exists()
+    code, said = disk.verify(disk.directory)
     assert (code, said["lost"]) == (0, 0)
 
 
-def test_an_error_is_noted_and_the_same_block_written_again(disk, monkeypatch):
+def test_a_line_that_was_cut_is_no_acknowledgement(disk):
+    disk.write(SLOTS)
+    following = disk.acknowledged()[-1] + 10
+    assert disk.verify(tail=f"{following} 12.0")[1] == {"acknowledged": SLOTS, "lost": 0, "stall": TICK, "errors": 0}
+
+
+def test_an_error_is_said_and_the_same_block_written_again(disk, monkeypatch):
     fail_from_to(monkeypatch, 2, 4)
-    disk.write(5)
-    lines = disk.log.read_text().splitlines()
-    assert lines[2:4] == [f"error {errno.EIO}"] * 2
+    disk.write(9)
+    assert disk.lines[2:4] == [f"error {errno.EIO}\n"] * 2
     first = disk.acknowledged()[0]
-    assert disk.acknowledged() == list(range(first, first + len(lines) - 2))
+    assert disk.acknowledged() == list(range(first, first + 7))
     code, said = disk.verify()
-    assert (code, said["errors"], said["lost"], said["acknowledged"]) == (1, 2, 0, len(lines) - 2)
+    assert (code, said["errors"], said["lost"], said["acknowledged"]) == (1, 2, 0, 7)
 
 
 def test_a_device_that_acknowledged_nothing_is_not_found_sound(disk, monkeypatch):
     fail_from_to(monkeypatch, 0, 1000)
     disk.write(5)
-    code, said = disk.verify()
-    assert code == 1
-    assert said["errors"] > 0
-    assert (said["acknowledged"], said["lost"], said["stall"]) == (0, 0, 0.0)
+    assert disk.verify() == (1, {"acknowledged": 0, "lost": 0, "stall": 0.0, "errors": 5})
 
 
 def test_a_log_without_a_line_is_no_proof(disk):

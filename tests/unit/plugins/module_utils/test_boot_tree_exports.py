@@ -231,7 +231,7 @@ STORAGE_ONLY = {
     *(f"etc/drbd.d/{half}.res" for half in _storage_layout.HALVES),
     *(f"etc/bareroot/{half}.mac" for half in _storage_layout.HALVES),
 }
-PAIR_ONLY = {"etc/corosync/corosync.conf", "etc/corosync/authkey"}
+PAIR_ONLY = {"etc/bareroot/storage-neighbours", "etc/corosync/corosync.conf", "etc/corosync/authkey"}
 HARDWARE_ONLY = {"etc/ssh/bareroot_known_hosts", "etc/ssh/bareroot_migration-cert.pub", "etc/bareroot/networks.nft"}
 
 
@@ -247,6 +247,14 @@ def test_only_storage_nodes_of_a_pair_get_what_corosync_reads(config_node):
     nodes = [hardware(1), storage(8), storage(9)]
     assert set(config_node.personality(8, *nodes)) == set(config_node.personality(9, *nodes)) == alone | PAIR_ONLY
     assert not PAIR_ONLY & set(config_node.personality(1, *nodes))
+
+
+def test_a_storage_node_of_a_pair_asks_its_peer_and_the_first_eight_hardware_nodes_whether_it_is_cut_off(config_node):
+    nodes = [*(hardware(number) for number in range(1, 8)), storage(8), storage(9), *(hardware(number) for number in range(10, 14))]
+    lines = config_node.personality(8, *nodes)["etc/bareroot/storage-neighbours"].splitlines()
+    assert [line.split()[0] for line in lines] == ["sn9", *(f"hn{number}" for number in range(1, 8)), "hn10"]
+    assert len({line.split()[1] for line in lines}) == len(lines)
+    assert all(line.split()[1].startswith("10.1.0.") for line in lines)
 
 
 def test_only_a_hardware_nodes_key_is_certified_for_migrations(config_node):

@@ -71,6 +71,12 @@ def test_corosync_is_told_the_voters_how_they_know_each_other_and_when_one_is_lo
     assert found.keys() == {"totem {}", "nodelist {}", "quorum {}", "logging {}"}
 
 
+def test_a_storage_node_asks_its_peer_first_and_then_clients_whether_it_is_cut_off():
+    cluster = _cluster.Cluster((CN1, SN1, SN2), 7500, "SECRET", {"hn1": "10.1.0.21", "hn2": "10.1.0.22"})
+    assert _cluster.neighbours(cluster, "sn1") == "sn2 10.1.0.12\nhn1 10.1.0.21\nhn2 10.1.0.22\n"
+    assert _cluster.neighbours(CLUSTER, "sn2") == "sn1 10.1.0.11\n"
+
+
 def test_the_key_is_not_in_corosyncs_configuration():
     assert "SECRET" not in _cluster.corosync_conf(CLUSTER)
 

@@ -170,6 +170,7 @@ def test_each_storage_node_of_a_pair_has_what_corosync_reads(node):
     assert files["etc/corosync/corosync.conf"] == (0o644, _cluster.corosync_conf(CLUSTER))
     assert files["etc/corosync/authkey"] == (0o400, "CLUSTER SECRET")
     assert [path for path, (_mode, text) in files.items() if "CLUSTER SECRET" in text] == ["etc/corosync/authkey"]
+    assert files["etc/bareroot/storage-neighbours"] == (0o644, _cluster.neighbours(CLUSTER, node.name))
 
 
 @pytest.mark.parametrize("node", [NODE, STORAGE_NODE], ids=["hardware", "alone"])

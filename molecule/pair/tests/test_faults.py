@@ -1,0 +1,147 @@
+"""Whatever happens to a StorageNode: nothing is lost, no instance notices more than a pause, and all is well again without a person."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import time
+from xml.etree import ElementTree
+
+import pytest
+
+from tests.e2e.faults import FAULTS, Fault
+from tests.e2e.lab import Lab, wait_until
+from tests.e2e.loads import INSTANCE, Loads, Report
+
+STORAGE_NODES = ("sn1", "sn2")
+HALVES = ("half0", "half1")
+BOOT_ID = "cat /proc/sys/kernel/random/boot_id"
+# What a booted machine, a resync and Pacemaker's patience take in software emulation, together.
+RECOVERY = 900
+# How long a guest may stand still at most: a machine that has to boot first, in emulation.
+MOST_STALL = 400
+
+
+@pytest.fixture(scope="module")
+def lab() -> Lab:
+    return Lab()
+
+
+def serves(lab: Lab, node: str) -> bool:
+    """Whether a StorageNode exports the instance's volume."""
+    return "active" in lab.run(node, "systemctl list-units --state active --no-legend bareroot-aoe@volume-web1-root.service")
+
+
+def serving_node(lab: Lab) -> str:
+    running = [node for node in STORAGE_NODES if serves(lab, node)]
+    assert len(running) == 1, running
+    return running[0]
+
+
+def boots(lab: Lab) -> dict[str, str]:
+    """Return what changes where a machine boots."""
+    return {machine: lab.run(machine, BOOT_ID).strip() for machine in ("hn1", "hn2", INSTANCE)}
+
+
+def fenced(lab: Lab) -> set[str]:
+    history = ElementTree.fromstring(lab.run("cn1", "stonith_admin --history '*' --output-as xml"))  # noqa: S314 - the lab's own
+    return {event.get("target", "") for event in history.iter("fence_event") if event.get("status") == "success"}
+
+
+def is_whole(lab: Lab) -> bool | str:
+    """Whether both StorageNodes have all data and one of them serves, for each half; or else what they say."""
+    for half in HALVES:
+        said = lab.run("sn1", f"drbdadm role {half}; drbdadm dstate {half}").split()
+        if said not in (["Primary/Secondary", "UpToDate/UpToDate"], ["Secondary/Primary", "UpToDate/UpToDate"]):
+            return f"{half}: {said}"
+    return True
+
+
+def has_nothing_wrong(lab: Lab) -> bool | str:
+    said = lab.playbook("storage_status.yml")
+    return "Nothing is wrong." in said or said[said.find("TASK [Show what is wrong]") :]
+
+
+def compare_legs(lab: Lab) -> dict[str, int]:
+    """Return how many KiB differ between the StorageNodes, for each half."""
+    for half in HALVES:
+        lab.run("sn1", f"drbdadm verify {half}")
+    for half in HALVES:
+        wait_until(f"{half} is compared", lambda half=half: lab.run("sn1", f"drbdadm cstate {half}").strip() == "Connected", RECOVERY)
+    return {half: int(re.search(r"oos:(\d+)", block)[1]) for half, block in zip(HALVES, _drbd_blocks(lab), strict=True)}
+
+
+def _drbd_blocks(lab: Lab) -> list[str]:
+    return re.split(r"^ *\d+: ", lab.run("sn1", "cat /proc/drbd"), flags=re.MULTILINE)[1:]
+
+
+def pools_are_sound(lab: Lab) -> bool:
+    said = "".join(lab.run(node, "dmsetup status --target thin-pool") for node in STORAGE_NODES)
+    return said.count("thin-pool") == len(HALVES) and not re.search(r"needs_check|Fail|\bro\b|Error", said)
+
+
+def say(capsys: pytest.CaptureFixture, text: str) -> None:
+    with capsys.disabled():
+        print(f"\n{time.strftime('%H:%M:%S')} {text}", flush=True)
+
+
+def check(report: Report, sequence: list[str], expected: tuple[list[str], ...]) -> None:
+    assert not report.wrong()
+    assert sequence in expected
+    assert report.stall < MOST_STALL
+
+
+def address(lab: Lab, serving: str) -> str:
+    """Return the shelf.slot of the instance's volume."""
+    return re.search(r"bareroot\.address\.([0-9.]+)", lab.run(serving, "lvs --noheadings --options lv_tags --select lv_name=web1-root"))[1]
+
+
+def test_a_single_storage_node_became_a_pair(lab: Lab, capsys: pytest.CaptureFixture):
+    """The loads began before that."""
+    loads = Loads(lab)
+    assert loads.are_begun(), "the scenario's prepare.yml begins them"
+    report = loads.end()
+    say(capsys, f"became a pair: {report.acknowledged} writes, longest pause {report.stall:.1f} s")
+    check(report, report.servers[address(lab, serving_node(lab))], (["sn1"],))
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_nothing_is_lost(lab: Lab, capsys: pytest.CaptureFixture, name: str):
+    fault = FAULTS[name]
+    serving = serving_node(lab)
+    roles = {"serving": serving, "other": next(node for node in STORAGE_NODES if node != serving), "cn1": "cn1"}
+    lab.run("cn1", "stonith_admin --cleanup --history '*'")
+    loads = Loads(lab)
+    loads.begin()
+    volume, before = address(lab, serving), boots(lab)
+    time.sleep(10)
+    begin = time.monotonic()
+    endure(lab, fault, roles)
+    recovered = time.monotonic() - begin
+    wait_until("the loads go on", lambda: loads.seconds_since_last_write() < 5, MOST_STALL)
+    time.sleep(10)
+    report = loads.end()
+    pause = f"{report.acknowledged} writes, longest pause {report.stall:.1f} s"
+    say(capsys, f"{name}: {pause}, all well after {recovered:.0f} s; served by {report.servers[volume]}")
+    check(report, report.servers[volume], tuple([roles[role] for role in sequence] for sequence in fault.servers))
+    assert boots(lab) == before
+    assert fenced(lab) == {roles[role] for role in fault.fenced}
+    assert compare_legs(lab) == dict.fromkeys(HALVES, 0)
+    assert pools_are_sound(lab)
+
+
+def endure(lab: Lab, fault: Fault, roles: dict[str, str]) -> None:
+    """Let it happen, and wait until all is well again."""
+    serving, other = roles["serving"], roles["other"]
+    fault.do(lab, serving, other)
+    try:
+        if all(sequence[-1] == "other" for sequence in fault.servers):
+            wait_until(f"{other} serves", lambda: serves(lab, other), MOST_STALL)
+        time.sleep(fault.lasts)
+    finally:
+        fault.mend(lab, serving, other)
+    try:
+        wait_until("both StorageNodes have all data", lambda: is_whole(lab), RECOVERY)
+        wait_until("nothing is wrong", lambda: has_nothing_wrong(lab), RECOVERY)
+    except subprocess.CalledProcessError as error:
+        pytest.fail(f"{error}: {error.stderr}")

@@ -1,0 +1,166 @@
+"""What may happen to a pair of StorageNodes, and what is expected then. `serving` serves the instance's volume, `other` is the other."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tests.e2e.lab import Lab, wait_until
+from tests.e2e.loads import INSTANCE
+
+Step = Callable[[Lab, str, str], None]
+REPLICATION_PORTS = "7788-7789"
+HARDWARE_NODE = "ssh -F /var/lib/bareroot/access/ssh_config"
+VBLADE = "$(systemctl show --property MainPID --value bareroot-aoe@volume-web1-root.service)"
+
+
+def nothing(_lab: Lab, _serving: str, _other: str) -> None:
+    """There is nothing to be done."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """do: what happens. lasts: seconds until `mend`, which puts right what does not come back by itself, such as a pulled cable.
+
+    servers: who answers the instance's writes in turn, one of these lists. fenced: who is fenced, and nobody else.
+    """
+
+    do: Step
+    servers: tuple[tuple[str, ...], ...]
+    fenced: tuple[str, ...] = ()
+    lasts: float = 0
+    mend: Step = nothing
+
+
+STAYS = (("serving",),)
+MOVES = (("serving", "other"),)
+
+
+def _shut_down(lab: Lab, serving: str, _other: str) -> None:
+    lab.run(serving, "systemctl poweroff")
+
+
+def _switch_on(lab: Lab, serving: str, _other: str) -> None:
+    lab.power(serving, "on")
+
+
+def _cut_power(lab: Lab, serving: str, _other: str) -> None:
+    lab.power(serving, "off")
+
+
+def _panic(lab: Lab, serving: str, _other: str) -> None:
+    lab.run(serving, "systemd-run --quiet sh -c 'sleep 1; echo c >/proc/sysrq-trigger'")
+
+
+def _freeze(lab: Lab, serving: str, _other: str) -> None:
+    lab.freeze(serving)
+
+
+def _kill_export(lab: Lab, serving: str, _other: str) -> None:
+    lab.run(serving, f"kill -KILL {VBLADE}")
+
+
+def _stop_export(lab: Lab, serving: str, _other: str) -> None:
+    lab.run(serving, f"kill -STOP {VBLADE}")
+
+
+def _thaw_exports(lab: Lab, serving: str, _other: str) -> None:
+    """Whatever is still stopped goes on, with what it had not answered yet."""
+    lab.run(serving, "for pid in $(grep -l '^vblade$' /proc/[0-9]*/comm | cut -d / -f 3); do kill -CONT $pid; done")
+
+
+def _lose_replication(lab: Lab, serving: str, _other: str) -> None:
+    lab.run(serving, f"for port in sport dport; do ip rule add priority 1 ipproto tcp $port {REPLICATION_PORTS} blackhole; done")
+
+
+def _have_replication(lab: Lab, serving: str, _other: str) -> None:
+    lab.run(serving, "while ip rule delete priority 1 2>/dev/null; do :; done")
+
+
+def _pull_storage_cable(lab: Lab, serving: str, _other: str) -> None:
+    lab.plug(serving, "storage", False)
+
+
+def _plug_storage_cable(lab: Lab, serving: str, _other: str) -> None:
+    lab.plug(serving, "storage", True)
+
+
+def _deafen(lab: Lab, serving: str, _other: str) -> None:
+    lab.deafen(serving, "storage", True)
+
+
+def _undeafen(lab: Lab, serving: str, _other: str) -> None:
+    lab.deafen(serving, "storage", False)
+
+
+def _pull_disk(lab: Lab, serving: str, _other: str) -> None:
+    """The kernel sees it go, as it would see a disk that is pulled."""
+    lab.run(serving, "echo 1 >$(readlink -f /sys/block/vda/device/..)/remove")
+
+
+def _bring_blank_disk(lab: Lab, serving: str, _other: str) -> None:
+    disk = lab.directory / serving / "disk0"
+    size = disk.stat().st_size
+    with disk.open("r+b") as stream:
+        stream.truncate(0)
+        stream.truncate(size)
+    lab.run(serving, "echo 1 >/sys/bus/pci/rescan")
+    lab.playbook("nodes.yml")
+
+
+def _cut_both(lab: Lab, serving: str, other: str) -> None:
+    for machine in (serving, other):
+        lab.power(machine, "off")
+
+
+def _switch_on_both(lab: Lab, serving: str, other: str) -> None:
+    for machine in (serving, other):
+        lab.power(machine, "on")
+
+
+def _cut_config_node(lab: Lab, _serving: str, _other: str) -> None:
+    lab.power("cn1", "off")
+
+
+def _maintain(lab: Lab, serving: str, _other: str) -> None:
+    lab.playbook("storage_maintenance.yml", "-e", f"node={serving}")
+    # A kernel that boots has another id.
+    boot = lab.run(serving, "cat /proc/sys/kernel/random/boot_id")
+    lab.run(serving, "systemctl reboot")
+    wait_until(f"{serving} has rebooted", lambda: lab.run(serving, "cat /proc/sys/kernel/random/boot_id") != boot, 600)
+    wait_until(f"{serving} is ready", lambda: "ready" in lab.run(serving, "cat /run/bareroot/boot.log"), 300)
+
+
+def _end_maintenance(lab: Lab, serving: str, _other: str) -> None:
+    lab.playbook("storage_maintenance.yml", "-e", f"node={serving}", "-e", "maintenance=end")
+
+
+def _cut_power_while_migrating(lab: Lab, serving: str, _other: str) -> None:
+    """Whether the migration goes through does not matter here; that there is one instance does."""
+    where = "hn2" if INSTANCE in lab.run("cn1", f"{HARDWARE_NODE} hn1 xl list") else "hn1"
+    argv = lab.playbook_argv("migrate.yml", "-e", f"instance={INSTANCE}", "-e", f"node={where}")
+    with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as migration:
+        # It is being copied then.
+        arrives = f"{HARDWARE_NODE} {where} xl list"
+        wait_until("the migration has begun", lambda: f"{INSTANCE}--incoming" in lab.run("cn1", arrives), 120)
+        lab.power(serving, "off")
+        migration.wait(timeout=600)
+
+
+FAULTS = {
+    "maintenance": Fault(_maintain, (("serving", "other", "serving"), ("serving", "other")), mend=_end_maintenance),
+    "shutdown": Fault(_shut_down, MOVES, lasts=60, mend=_switch_on),
+    "power_cut": Fault(_cut_power, MOVES, fenced=("serving",)),
+    "panic": Fault(_panic, MOVES, fenced=("serving",)),
+    "freeze": Fault(_freeze, MOVES, fenced=("serving",)),
+    "export_killed": Fault(_kill_export, STAYS, lasts=20),
+    "export_stalled": Fault(_stop_export, STAYS, lasts=30, mend=_thaw_exports),
+    "replication_cut": Fault(_lose_replication, STAYS, lasts=60, mend=_have_replication),
+    "storage_cable_pulled": Fault(_pull_storage_cable, MOVES, fenced=("serving",), lasts=120, mend=_plug_storage_cable),
+    "one_way_loss": Fault(_deafen, MOVES, fenced=("serving",), lasts=120, mend=_undeafen),
+    "disk_replaced": Fault(_pull_disk, STAYS, lasts=30, mend=_bring_blank_disk),
+    "both_cut": Fault(_cut_both, (("serving",), ("serving", "other")), lasts=60, mend=_switch_on_both),
+    "config_node_cut": Fault(_cut_config_node, STAYS, fenced=("cn1",)),
+    "power_cut_while_migrating": Fault(_cut_power_while_migrating, MOVES, fenced=("serving",)),
+}

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Three loads in an instance, and what became of them: blocks, files, and fio that reads back what it wrote.
+
+What was acknowledged is noted on the machine that runs this, which no fault touches. Who answers on the storage network is noted too.
+python -m tests.e2e.loads: begins them; they go on until Loads.end is called, by another process too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.e2e.lab import NAMESPACE, ROOT, Lab, wait_until
+
+INSTANCE = "web1"
+WITNESSES = {"blocks": "write /root/blocks", "files": "create /root/files"}
+PORTS = ("sn1-storage", "sn2-storage")
+FIO = "/root/fio/ld-linux-x86-64.so.2 --library-path /root/fio /root/fio/fio"
+# Not all that the guest can: it shares its processors with all others.
+FIO_JOB = (
+    "--name pair --filename /root/fio/data --size 16m --rw randwrite --bs 4k --direct 1 --ioengine psync --thread --rate_iops 20 "
+    "--time_based --runtime 1d --verify crc32c --verify_backlog 64 --verify_fatal 1 --output-format json --output /root/fio/result.json"
+)
+PACK = (
+    "apt-get install -y -q --no-install-recommends fio >&2 && "
+    "ldd /usr/bin/fio | grep -o '/[^ ]*' | tar -c -z -h -P --transform 's|.*/||' -T - /usr/bin/fio"
+)
+# A guest's first boot in doubly emulated hardware.
+BOOT_TIMEOUT = 600
+TROUBLE = "I/O error|EXT4-fs (error|warning)|Aborting journal|Remounting filesystem read-only|hung_task"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of the loads. servers: {shelf.slot: who answered writes, one after the other}. stall in seconds."""
+
+    witnesses: dict[str, dict[str, float]]
+    fio: dict[str, int]
+    servers: dict[str, list[str]]
+    trouble: str
+
+    @property
+    def stall(self) -> float:
+        return max(witness["stall"] for witness in self.witnesses.values())
+
+    @property
+    def acknowledged(self) -> int:
+        return round(sum(witness["acknowledged"] for witness in self.witnesses.values()))
+
+    def wrong(self) -> list[str]:
+        """Return what must not be, in words."""
+        found = [f"{name}: {said}" for name, said in self.witnesses.items() if said["lost"] or said["errors"] or not said["acknowledged"]]
+        if self.fio["error"] or not self.fio["verified"]:
+            found.append(f"fio: {self.fio}")
+        return found + ([f"the instance's kernel said: {self.trouble}"] if self.trouble else [])
+
+
+class Loads:
+    """The loads of the lab's instance."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self.directory = lab.directory / "loads"
+
+    def are_begun(self) -> bool:
+        return any((self.directory / f"{name}.pid").exists() for name in WITNESSES)
+
+    def begin(self) -> None:
+        """Begin them when the instance has booted, after what is left of earlier ones has been ended."""
+        wait_until(f"{INSTANCE} answers", lambda: self.lab.run(INSTANCE, "true") == "", BOOT_TIMEOUT)
+        self.directory.mkdir(exist_ok=True)
+        for name in (*WITNESSES, "servers"):
+            self._stop(name)
+        self._bring()
+        self.lab.run(INSTANCE, "dmesg --clear; systemctl reset-failed fio 2>/dev/null; rm -f /root/fio/result.json")
+        self._start("servers", [*NAMESPACE, sys.executable, str(ROOT / "tests/e2e/servers.py"), *PORTS])
+        for name, what in WITNESSES.items():
+            self._start(name, self.lab.ssh(INSTANCE, f"exec python3 /root/witness.py {what}"))
+        self.lab.run(INSTANCE, f"systemctl stop fio; systemd-run --quiet --unit fio --property RemainAfterExit=yes {FIO} {FIO_JOB}")
+        wait_until("the loads write", lambda: all(self._log(name).stat().st_size > 0 for name in WITNESSES), 120)
+
+    def _bring(self) -> None:
+        self.lab.run(INSTANCE, "cat >/root/witness.py", data=(ROOT / "tests/e2e/witness.py").read_bytes())
+        if not self.lab.run(INSTANCE, "ls /root/fio/fio 2>/dev/null || true"):
+            packed = subprocess.run(self.lab.ssh("cn1", PACK), check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
+            self.lab.run(INSTANCE, "mkdir -p /root/fio && tar -C /root/fio -x -z", data=packed, timeout=300)
+
+    def _log(self, name: str) -> Path:
+        return self.directory / f"{name}.log"
+
+    def _start(self, name: str, argv: list[str]) -> None:
+        with self._log(name).open("wb") as log, (self.directory / f"{name}.err").open("wb") as errors:
+            process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=errors, start_new_session=True)
+        (self.directory / f"{name}.pid").write_text(str(process.pid))
+
+    def _stop(self, name: str) -> None:
+        pid_file = self.directory / f"{name}.pid"
+        if not pid_file.exists():
+            return
+        pid = int(pid_file.read_text())
+        # Only what was started here: another process may have that number now.
+        if _is(pid, name):
+            os.kill(pid, signal.SIGTERM)
+            wait_until(f"{name} has ended", lambda: not _is(pid, name), 20)
+        pid_file.unlink()
+
+    def seconds_since_last_write(self) -> float:
+        """Return how long ago the slower of the witnesses said something."""
+        return time.time() - min(self._log(name).stat().st_mtime for name in WITNESSES)
+
+    def end(self) -> Report:
+        """End them, and compare what was acknowledged with what is there."""
+        for name in (*WITNESSES, "servers"):
+            self._stop(name)
+        self.lab.run(INSTANCE, "systemctl kill --signal INT fio")
+        wait_until("fio has ended", lambda: "exited" in self.lab.run(INSTANCE, "systemctl show --property SubState fio"), 60)
+        servers = json.loads(self._log("servers").read_text())
+        job = json.loads(self.lab.run(INSTANCE, "cat /root/fio/result.json; systemctl stop fio"))["jobs"][0]
+        return Report(
+            witnesses={name: self._verdict(name, what.split()[1]) for name, what in WITNESSES.items()},
+            fio={"error": job["error"], "verified": job["read"]["total_ios"]},
+            servers={address: [port.split("-")[0] for port in ports] for address, ports in servers.items()},
+            trouble=self.lab.run(INSTANCE, f"dmesg | grep -E '{TROUBLE}' || true").strip(),
+        )
+
+    def _verdict(self, name: str, target: str) -> dict[str, float]:
+        # It ends with 1 where something was lost, and says so all the same.
+        command = f"python3 /root/witness.py verify {target} || true"
+        return json.loads(self.lab.run(INSTANCE, command, data=self._log(name).read_bytes(), timeout=300))
+
+
+def _is(pid: int, name: str) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        command = Path(f"/proc/{pid}/cmdline").read_text()
+    except FileNotFoundError:
+        return False
+    return state != "Z" and WITNESSES.get(name, f"{name}.py") in command.replace("\0", " ")
+
+
+if __name__ == "__main__":
+    Loads(Lab()).begin()
