@@ -20,6 +20,8 @@ from collections.abc import Callable
 BLOCK = 4096
 # Blocks, or files, that are written in turn.
 SLOTS = 1024
+# Between two of them: the guest shares its processors with all others.
+PAUSE = 0.1
 
 
 def content(sequence: int) -> bytes:
@@ -42,6 +44,7 @@ def repeat(step: Callable[[int], None]) -> None:
         now = time.monotonic()
         print(sequence, f"{now:.3f} {now - begin:.3f}", flush=True)
         sequence += 1
+        time.sleep(PAUSE)
 
 
 def write(path: str) -> None:
