@@ -127,6 +127,8 @@ def mmdebstrap_argv(root: str, boot: str, params: dict[str, Any]) -> list[str]:
         '--customize-hook=rm -f "$1"/etc/ssh/ssh_host_* "$1"/etc/hostname "$1"/etc/resolv.conf',
         # Empty, systemd fills it in at the first boot; without the file it could not.
         '--customize-hook=truncate --size=0 "$1"/etc/machine-id',
+        # The packages have done what systemd would do again at the first boot of something newer: caches, catalogs, users.
+        '--customize-hook=touch "$1"/etc/.updated "$1"/var/.updated',
         # A node's kernel is served; an instance's lies on its disk.
         *(
             [f'--customize-hook=mv "$1"/boot/* {shlex.quote(boot)}/', '--customize-hook=rm -rf "$1"/vmlinuz* "$1"/initrd.img*']

@@ -296,6 +296,17 @@ def test_what_makes_nodes_differ_does_not_stay_in_the_image(tmp_path, image_form
     assert left == {"etc/fstab": "x", "etc/ssh/sshd_config": "x", "etc/machine-id": ""}
 
 
+@BOTH_FORMATS
+def test_systemd_finds_nothing_newer_than_what_the_packages_have_done(tmp_path, image_format):
+    for path in ("etc", "var", "usr"):
+        (tmp_path / path).mkdir()
+    for hook in hooks(image_format):
+        if hook.startswith("touch"):
+            subprocess.run(["/bin/sh", "-c", hook, "sh", str(tmp_path)], check=True)  # as mmdebstrap does
+    for path in ("etc", "var"):
+        assert (tmp_path / path / ".updated").stat().st_mtime >= (tmp_path / "usr").stat().st_mtime
+
+
 def test_no_hook_touches_a_path_outside_the_new_root_and_the_work_directory():
     argv = _image.mmdebstrap_argv("/build/root", "/build/boot", PARAMS)
     hooks = [option.partition("-hook=")[2] for option in argv if "-hook=" in option]
