@@ -13,12 +13,10 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from ._raid import Array
-from ._volumes import EXTENT, parse_size
+from ._volumes import EXTENT, HALVES, parse_size
 
 GROUP = "bareroot"
 MOST_DISKS = 2
-# So that each node of a pair can be primary for one.
-HALVES = ("half0", "half1")
 IMAGES = "images"
 # Keeps the cluster engine's state over reboots.
 CLUSTER = "cluster"

@@ -11,12 +11,11 @@ from typing import Any
 from . import _drbd, _raid
 from ._storage_layout import HALVES
 from ._table import table
+from ._volumes import WARNING_PERCENT, metadata_growth
 
 HALF_COLUMNS = ("half", "served by", "roles", "disks", "connection", "synced", "size", "free")
 VOLUME_COLUMNS = ("volume", "half", "size", "export", "address", "exported by", "seen")
 MEMBER_COLUMNS = ("member", "state", "fencing")
-# A thin pool that is full, or has no room for metadata, fails the writes of all its volumes.
-MOST_PERCENT = 80
 UNIT_PREFIX, UNIT_SUFFIX = "bareroot-aoe@volume-", ".service"
 # What a HardwareNode prints of a device that has failed while somebody has it open.
 FAILED = "down,closewait"
@@ -285,16 +284,16 @@ def _unserved(site: Site) -> Iterator[str]:
 def _full(site: Site) -> Iterator[str]:
     for name, node in site.storage_nodes.items():
         for half, pool in node.pools.items():
-            if pool["used"] * 100 > pool["size"] * MOST_PERCENT:
+            if pool["used"] * 100 > pool["size"] * WARNING_PERCENT:
                 percent = pool["used"] * 100 // pool["size"]
                 yield (
                     f"{half} on {name} is {percent} % full, {_size(pool['free'])} are free; "
                     "remove instances or snapshots that are not needed: when it is full, writes to all its volumes fail"
                 )
-            if pool["metadata_percent"] > MOST_PERCENT:
+            if pool["metadata_percent"] > WARNING_PERCENT:
                 yield (
                     f"{half} on {name} has used {pool['metadata_percent']:.0f} % of its pool's metadata; "
-                    f"run there lvextend --poolmetadatasize +64M bareroot_{half}/pool: when it is full, writes to all its volumes fail"
+                    f"run there {metadata_growth(half)}: when it is full, writes to all its volumes fail"
                 )
 
 

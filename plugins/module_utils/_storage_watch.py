@@ -14,14 +14,15 @@ from xml.etree import ElementTree
 
 from . import _cluster_state, _drbd, _raid
 from ._storage_layout import HALVES
+from ._volumes import WARNING_PERCENT, metadata_growth
 
 # What a StorageNode is asked. Nothing of it touches a disk: a half that is suspended answers nobody.
 ASK = ["sh", "-c", "cat /proc/drbd; echo '== raid'; cat /proc/mdstat; echo '== pools'; dmsetup status --noflush --target thin-pool"]
 SECTIONS = re.compile(r"\n?== (?:raid|pools)\n")
 # LVM's name, the kernel's figures: transaction, blocks of metadata and of data, each used/all.
 POOL = re.compile(r"^bareroot_(half\d)-pool(?:-tpool)?: \d+ \d+ thin-pool (?:\d+ (\d+)/(\d+) (\d+)/(\d+) |(?=Fail|Error))", re.MULTILINE)
-# In percent: as storage_status.yml has it, and how much less it must be to be said to be over.
-MOST, MARGIN = 80, 5
+# How many percent less it must be to be said to be over.
+MARGIN = 5
 # What changes while a problem stays the same.
 PROGRESS, AMOUNT = re.compile(r", [0-9.]+ % done"), re.compile(r"\b\d+ KiB\b")
 # Where in a sentence of the cluster begins why, or what to do.
@@ -112,17 +113,17 @@ def _of_pool(half: str, figures: list[str], known: set[str]) -> Problems:
         return {f"the pool of {half} has failed": f"the pool of {half} has failed: see journalctl --dmesg where it is served"}
     metadata, all_metadata, data, all_data = map(int, figures)
     hints = {
-        f"the pool of {half} is over {MOST} % full": (data, all_data, "remove instances or snapshots that are not needed"),
-        f"the pool of {half} has used over {MOST} % of its metadata": (
+        f"the pool of {half} is over {WARNING_PERCENT} % full": (data, all_data, "remove instances or snapshots that are not needed"),
+        f"the pool of {half} has used over {WARNING_PERCENT} % of its metadata": (
             metadata,
             all_metadata,
-            f"where it is served, run lvextend --poolmetadatasize +64M bareroot_{half}/pool",
+            f"where it is served, run {metadata_growth(half)}",
         ),
     }
     return {
         what: f"{what}: {hint}; when it is full, writes to all its volumes fail"
         for what, (used, everything, hint) in hints.items()
-        if used * 100 > everything * (MOST - MARGIN if what in known else MOST)
+        if used * 100 > everything * (WARNING_PERCENT - MARGIN if what in known else WARNING_PERCENT)
     }
 
 

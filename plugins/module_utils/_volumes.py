@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from . import _names
 
+# So that each node of a pair can be primary for one.
 HALVES = ("half0", "half1")
 GROUP_PREFIX = "bareroot_"
 POOL = "pool"
@@ -39,6 +40,8 @@ EXTENT = 4 << 20
 # A pool that is full fails the writes of all its volumes; up to here new ones are made.
 LEAST_FREE_PERCENT = 5
 MOST_METADATA_PERCENT = 90
+# Of data or metadata; what is above is said to be wrong.
+WARNING_PERCENT = 80
 
 
 @dataclass(frozen=True)
@@ -112,12 +115,17 @@ class Pool:
             return f"{room}, less than {LEAST_FREE_PERCENT} %; remove volumes or snapshots that are not needed"
         if self.metadata_percent > MOST_METADATA_PERCENT:
             most = f"{self.metadata_percent:.1f} % of its pool's metadata is used, more than {MOST_METADATA_PERCENT} %"
-            return f"{most}; enlarge it with lvextend --poolmetadatasize +64M {self.group}/{POOL}, or remove snapshots"
+            return f"{most}; enlarge it with {metadata_growth(self.half)}, or remove snapshots"
         return ""
 
     def as_result(self) -> dict[str, str | int | float]:
         """What modules return."""
         return {"half": self.half, "size": self.size, "used": self.used, "free": self.free, "metadata_percent": self.metadata_percent}
+
+
+def metadata_growth(half: str) -> str:
+    """Return the command that gives a half's pool more metadata."""
+    return f"lvextend --poolmetadatasize +64M {GROUP_PREFIX}{half}/{POOL}"
 
 
 class Catalog:

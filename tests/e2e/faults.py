@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.e2e.lab import Lab, wait_until
-from tests.e2e.loads import INSTANCE
+from tests.e2e.loads import EXPORT, INSTANCE
 
 Step = Callable[[Lab, str, str], None]
 REPLICATION_PORTS = "7788-7789"
 HARDWARE_NODE = "ssh -F /var/lib/bareroot/access/ssh_config"
-VBLADE = "$(systemctl show --property MainPID --value bareroot-aoe@volume-web1-root.service)"
+VBLADE = f"$(systemctl show --property MainPID --value {EXPORT})"
 
 
 def nothing(_lab: Lab, _serving: str, _other: str) -> None:
@@ -125,10 +125,9 @@ def _cut_config_node(lab: Lab, _serving: str, _other: str) -> None:
 
 def _maintain(lab: Lab, serving: str, _other: str) -> None:
     lab.playbook("storage_maintenance.yml", "-e", f"node={serving}")
-    # A kernel that boots has another id.
-    boot = lab.run(serving, "cat /proc/sys/kernel/random/boot_id")
+    boot = lab.boot_id(serving)
     lab.run(serving, "systemctl reboot")
-    wait_until(f"{serving} has rebooted", lambda: lab.run(serving, "cat /proc/sys/kernel/random/boot_id") != boot, 600)
+    wait_until(f"{serving} has rebooted", lambda: lab.boot_id(serving) != boot, 600)
     wait_until(f"{serving} is ready", lambda: "ready" in lab.run(serving, "cat /run/bareroot/boot.log"), 300)
 
 

@@ -37,18 +37,21 @@ class Lab:
         host = self._hosts[machine]
         return HARDWARE_NODES.get(machine) or host.get("node_address") or host["instance_address"].split("/")[0]
 
-    def ssh(self, machine: str, command: str) -> list[str]:
-        """Return what runs a command there."""
-        return ["ssh", "-F", str(self.directory / "ssh_config"), "-o", "ConnectTimeout=60", self.address(machine), command]
+    def ssh(self, machine: str, command: str, patience: int = 30) -> list[str]:
+        """Return what runs a command there. patience: seconds after which a machine that says nothing is given up."""
+        alive = ["-o", "ServerAliveInterval=10", "-o", f"ServerAliveCountMax={patience // 10}", "-o", "ConnectTimeout=60"]
+        return ["ssh", "-F", str(self.directory / "ssh_config"), *alive, self.address(machine), command]
 
     def run(self, machine: str, command: str, *, data: bytes | None = None, timeout: float = 120) -> str:
         """Return what a command prints there. Raises CalledProcessError or TimeoutExpired."""
-        keep_alive = ["-o", "ServerAliveInterval=10"]
-        argv = self.ssh(machine, command)
-        done = subprocess.run([*argv[:1], *keep_alive, *argv[1:]], input=data, capture_output=True, check=False, timeout=timeout)
+        done = subprocess.run(self.ssh(machine, command), input=data, capture_output=True, check=False, timeout=timeout)
         if done.returncode:
             raise subprocess.CalledProcessError(done.returncode, command, done.stdout, done.stderr.decode(errors="replace"))
         return done.stdout.decode(errors="replace")
+
+    def boot_id(self, machine: str) -> str:
+        """Return what is another one after each boot."""
+        return self.run(machine, "cat /proc/sys/kernel/random/boot_id").strip()
 
     def power(self, machine: str, verb: str) -> None:
         """Switch a machine on or off by its BMC."""

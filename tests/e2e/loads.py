@@ -19,6 +19,8 @@ from pathlib import Path
 from tests.e2e.lab import NAMESPACE, ROOT, Lab, wait_until
 
 INSTANCE = "web1"
+# What exports its volume.
+EXPORT = f"bareroot-aoe@volume-{INSTANCE}-root.service"
 WITNESSES = {"blocks": "write /root/blocks", "files": "create /root/files"}
 PORTS = ("sn1-storage", "sn2-storage")
 FIO = "/root/fio/ld-linux-x86-64.so.2 --library-path /root/fio /root/fio/fio"
@@ -33,6 +35,8 @@ PACK = (
 )
 # A guest's first boot in doubly emulated hardware.
 BOOT_TIMEOUT = 600
+# A guest stands still for minutes, and is alive. One whose lab is gone is not waited for for ever.
+LOAD_PATIENCE = 900
 TROUBLE = "I/O error|EXT4-fs (error|warning)|Aborting journal|Remounting filesystem read-only|hung_task"
 
 
@@ -81,7 +85,7 @@ class Loads:
         self.lab.run(INSTANCE, "dmesg --clear; systemctl reset-failed fio 2>/dev/null; rm -f /root/fio/result.json")
         self._start("servers", [*NAMESPACE, sys.executable, str(ROOT / "tests/e2e/servers.py"), *PORTS])
         for name, what in WITNESSES.items():
-            self._start(name, self.lab.ssh(INSTANCE, f"exec python3 /root/witness.py {what}"))
+            self._start(name, self.lab.ssh(INSTANCE, f"exec python3 /root/witness.py {what}", LOAD_PATIENCE))
         self.lab.run(INSTANCE, f"systemctl stop fio; systemd-run --quiet --unit fio --property RemainAfterExit=yes {FIO} {FIO_JOB}")
         wait_until("the loads write", lambda: all(self._log(name).stat().st_size > 0 for name in WITNESSES), 120)
 

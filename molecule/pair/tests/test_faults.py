@@ -10,11 +10,10 @@ import pytest
 
 from tests.e2e.faults import FAULTS, Fault
 from tests.e2e.lab import Lab, wait_until
-from tests.e2e.loads import INSTANCE, Loads, Report
+from tests.e2e.loads import EXPORT, INSTANCE, Loads, Report
 
 STORAGE_NODES = ("sn1", "sn2")
 HALVES = ("half0", "half1")
-BOOT_ID = "cat /proc/sys/kernel/random/boot_id"
 # What a booted machine, a resync and Pacemaker's patience take in software emulation, together.
 RECOVERY = 900
 # How long a guest may stand still at most: a machine that has to boot first, in emulation.
@@ -28,7 +27,7 @@ def lab() -> Lab:
 
 def serves(lab: Lab, node: str) -> bool:
     """Whether a StorageNode exports the instance's volume."""
-    return "active" in lab.run(node, "systemctl list-units --state active --no-legend bareroot-aoe@volume-web1-root.service")
+    return "active" in lab.run(node, f"systemctl list-units --state active --no-legend {EXPORT}")
 
 
 def serving_node(lab: Lab) -> str:
@@ -39,7 +38,7 @@ def serving_node(lab: Lab) -> str:
 
 def boots(lab: Lab) -> dict[str, str]:
     """Return what changes where a machine boots."""
-    return {machine: lab.run(machine, BOOT_ID).strip() for machine in ("hn1", "hn2", INSTANCE)}
+    return {machine: lab.boot_id(machine) for machine in ("hn1", "hn2", INSTANCE)}
 
 
 def fenced(lab: Lab) -> set[str]:

@@ -13,6 +13,7 @@ import pytest
 
 from plugins.module_utils._runner import Runner
 from plugins.modules import instance_volumes
+from tests.unit.interrupted import Interruptible
 
 BOTH_MODES = pytest.mark.parametrize("check_mode", [True, False], ids=["check", "real"])
 MIB = 1 << 20
@@ -38,7 +39,7 @@ class Lv:
     files: dict[str, str | None] | None = None
 
 
-class StorageNode:
+class StorageNode(Interruptible):
     """A machine with two halves. What its export units serve is what the tags said when each was started."""
 
     def __init__(self, run_module, commands, directory):
@@ -75,17 +76,6 @@ class StorageNode:
         """Return the address that a volume is recorded to be exported at."""
         tags = self.lvs[name].tags if name in self.lvs else set()
         return "".join(tag.removeprefix("bareroot.address.") for tag in tags if tag.startswith("bareroot.address."))
-
-    def _or_interrupted(self, program):
-        def answer(argv):
-            number, when = self.fail_at or (None, "")
-            now = bool(self.changes) and self.changes[-1] is argv and len(self.changes) - 1 == number
-            if now and when == "before":
-                return 5, "", f"{argv[0]} was interrupted"
-            answered = program(argv)
-            return (137, "", "") if now else answered
-
-        return answer
 
     def _report(self, argv):
         asked = argv[argv.index("--options") + 1].split(",")

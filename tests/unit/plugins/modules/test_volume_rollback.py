@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from plugins.modules import instance_volumes, volume, volume_info, volume_rollback
+from tests.unit.interrupted import Interruptible
 
 BOTH_MODES = pytest.mark.parametrize("check_mode", [True, False], ids=["check", "real"])
 GIB = 1 << 30
@@ -27,7 +28,7 @@ class Lv:
     tags: set[str] = field(default_factory=set)
 
 
-class StorageNode:
+class StorageNode(Interruptible):
     """A machine with a half. What its export units serve is what the tags said when each was started."""
 
     def __init__(self, run_module, commands):
@@ -56,17 +57,6 @@ class StorageNode:
         ):
             commands.answer(program, with_=self._or_interrupted(run))
         commands.answer("lvs", with_=self._report)
-
-    def _or_interrupted(self, program):
-        def answer(argv):
-            number, when = self.fail_at or (None, "")
-            now = bool(self.changes) and self.changes[-1] is argv and len(self.changes) - 1 == number
-            if now and when == "before":
-                return 5, "", f"{argv[0]} was interrupted"
-            answered = program(argv)
-            return (137, "", "") if now else answered
-
-        return answer
 
     def _report(self, argv):
         asked = argv[argv.index("--options") + 1].split(",")
