@@ -60,6 +60,7 @@ def instance_volume_list(instances: list[dict[str, Any]], records: dict[str, Any
                 "state": "present",
                 "template": templates[instance["template"]],
                 "half": instance["half"],
+                "export": instance["volume_export"],
                 "size": instance["disk_size"],
                 "root_address": record["volumes"]["root"],
                 "seed_address": record["volumes"]["seed"],

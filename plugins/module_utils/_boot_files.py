@@ -50,6 +50,10 @@ class Node:
     authorized_keys: tuple[str, ...] = field(default=())
 
     @property
+    def is_storage(self) -> bool:
+        return self.role == "storage"
+
+    @property
     def file_stem(self) -> str:
         """The MAC as iPXE writes it for file names."""
         return self.mac.replace(":", "-")

@@ -11,8 +11,9 @@ import uuid
 from ipaddress import IPv4Address, IPv4Interface
 from typing import Any
 
-from . import _addresses, _boot_files, _cluster, _identity, _names, _personality, _state
+from . import _addresses, _boot_files, _cluster, _identity, _names, _nvme, _personality, _state
 from ._boot_files import LEAST_DOM0_MEMORY
+from ._storage_layout import HALVES
 from ._volumes import IMAGE_SHELF, SLOTS
 
 # StorageNodes that keep one set of data.
@@ -145,20 +146,29 @@ class BootTree:
         self.bmc_network = _addresses.parse_network(params["bmc_network"], "bmc_network") if params["bmc_network"] else None
         check_nodes(params["nodes"], self.storage_network is not None)
         check_pair(params["nodes"], params["config_nodes"])
+        self.storage_nodes = [node for node in params["nodes"] if node["role"] == "storage"]
         self.records_path = os.path.join(params["state_directory"], "nodes.json")
-        self.records: dict[str, Any] = {"nodes": {}, "exports": {}, "access": {}, **_state.read_json(self.records_path)}
+        self.records: dict[str, Any] = {"nodes": {}, "exports": {}, "access": {}, "halves": {}, **_state.read_json(self.records_path)}
         self.images = Images(os.path.join(params["directory"], "images"), dict(self.records["exports"]))
-        self.addresses = self._addresses()
+        allocated = self._allocated()
+        self.addresses = {node["name"]: allocated[node["name"]] for node in params["nodes"]}
+        self.half_addresses = {half: allocated[volumes_of(half)] for half in HALVES if self.storage_nodes}
         self.nfs_server = self._nfs_server()
         self.cluster = self._voters()
 
-    def _addresses(self) -> dict[str, str]:
+    def _allocated(self) -> dict[str, str]:
+        """Return the address of each node, and of the volumes of each half."""
         taken = {address: name for name, address in self.params["config_nodes"].items()}
         for address in taken:
             _addresses.parse_host(address, self.network, "in config_nodes:")
+        recorded = {name: record["addresses"] for name, record in self.records["nodes"].items()}
+        recorded |= {volumes_of(half): [address] for half, address in self.records["halves"].items()}
         return _addresses.allocate(
-            [(node["name"], node["address"]) for node in self.params["nodes"]],
-            {name: record["addresses"] for name, record in self.records["nodes"].items()},
+            [
+                *((node["name"], node["address"]) for node in self.params["nodes"]),
+                *((volumes_of(half), "") for half in HALVES if self.storage_nodes),
+            ],
+            recorded,
             self.params["address_range"],
             self.network,
             {**taken, self.params["server"]: "the ConfigNode"},
@@ -167,21 +177,30 @@ class BootTree:
     def render(self) -> tuple[dict[str, dict[str, bytes]], dict[str, Any]]:
         """Return {directory: {file name: contents}} and the records that go with it."""
         options = self.params["nodes"]
-        if any(node["role"] == "storage" for node in options):
+        if self.storage_nodes:
             kinds = [node for node in options if node["role"] == "hardware"]
             self.images.export([node["image"] or self.images.current.get(node["image_kind"], "") for node in kinds])
         nodes = [self._node(node) for node in options]
         records = {"nodes": self._new_records(nodes), "exports": self.images.exports, "access": self._new_access()}
+        records["halves"] = {**self.records["halves"], **self.half_addresses}
         if self.cluster:
             records["cluster"] = {"key": self.cluster.key}
         elif "cluster" in self.records:
             records["cluster"] = self.records["cluster"]
-        kept, ca = records["nodes"], records["access"]["ca"]
-        personalities = {f"{node.address.ip}.tar": personality(node, kept[node.name], ca) for node in nodes}
+        kept = records["nodes"]
+        fabric = self._fabric(nodes, kept)
+        personalities = {f"{node.address.ip}.tar": personality(node, kept[node.name], fabric) for node in nodes}
         hosts = "".join(f"{_boot_files.dhcp_host(node)}\n" for node in nodes).encode()
         access = access_directory(nodes, records["access"], os.path.join(self.params["state_directory"], "access"))
         files = {"boot": boot_directory(nodes), "personality": personalities, "dhcp": {"hosts": hosts}, "access": access}
         return {**files, "cluster": cluster_directory(self.cluster)}, records
+
+    def _fabric(self, nodes: list[_boot_files.Node], records: dict[str, dict[str, Any]]) -> _nvme.Fabric:
+        """Return how HardwareNodes and halves know each other."""
+        halves = {half: self._on_storage(address, self.storage_nodes[0]) for half, address in self.half_addresses.items()}
+        kept = {node.name: records[node.name] for node in nodes if not node.is_storage}
+        hosts = {name: _nvme.Host(record["machine_id"], record["nvme_key"]) for name, record in kept.items()}
+        return _nvme.Fabric(self._ca(), halves, hosts)
 
     def _node(self, options: dict[str, Any]) -> _boot_files.Node:
         return _boot_files.Node(
@@ -205,8 +224,10 @@ class BootTree:
         )
 
     def _storage_address(self, options: dict[str, Any]) -> IPv4Interface:
-        """Return a node's address on the storage network, which may be the boot network."""
-        address = self.addresses[options["name"]]
+        return self._on_storage(self.addresses[options["name"]], options)
+
+    def _on_storage(self, address: str, options: dict[str, Any]) -> IPv4Interface:
+        """Return what belongs to an address on the storage network of a node, which may be the boot network."""
         if options["storage_mac"] and self.storage_network:
             return _addresses.same_host(address, self.network, self.storage_network)
         return IPv4Interface((address, self.network.prefixlen))
@@ -220,11 +241,11 @@ class BootTree:
 
     def _voters(self) -> _cluster.Cluster | None:
         """Return the voters of a pair: all ConfigNodes and both StorageNodes."""
-        storage_nodes = [node for node in self.params["nodes"] if node["role"] == "storage"]
-        if len(storage_nodes) < PAIR:
+        if len(self.storage_nodes) < PAIR:
             return None
         members = [self._member(name, address) for name, address in self.params["config_nodes"].items()]
-        members += [self._member(node["name"], self.addresses[node["name"]], str(self._storage_address(node).ip)) for node in storage_nodes]
+        for node in self.storage_nodes:
+            members.append(self._member(node["name"], self.addresses[node["name"]], str(self._storage_address(node).ip)))
         key = self.records.get("cluster", {}).get("key") or secrets.token_hex(_cluster.KEY_BYTES)
         hardware_nodes = [node for node in self.params["nodes"] if node["role"] == "hardware"][:MOST_CLIENTS]
         clients = {node["name"]: str(self._storage_address(node).ip) for node in hardware_nodes}
@@ -236,7 +257,7 @@ class BootTree:
         return _cluster.Member(name, number, address, storage_address)
 
     def _nfs_server(self) -> str:
-        servers = [self._storage_address(node) for node in self.params["nodes"] if node["role"] == "storage"]
+        servers = [self._storage_address(node) for node in self.storage_nodes]
         return str(servers[0].ip) if servers else ""
 
     def _image(self, options: dict[str, Any]) -> _boot_files.Image:
@@ -254,6 +275,8 @@ class BootTree:
             if record["addresses"][-1:] != [address]:
                 record["addresses"] = [*(former for former in record["addresses"] if former != address), address]
             record.setdefault("machine_id", uuid.uuid4().hex)
+            if not node.is_storage:
+                record.setdefault("nvme_key", secrets.token_hex(_nvme.KEY_BYTES))
             if "host_key" not in record:
                 record["host_key"] = _identity.new_host_key()
             certified = {"principals": [node.name, address], "ca": ca, "role": node.role}
@@ -283,16 +306,21 @@ class BootTree:
         return _state.ca_key(self.params["state_directory"], self.check_mode)
 
 
-def personality(node: _boot_files.Node, record: dict[str, Any], ca: str) -> bytes:
+def volumes_of(half: str) -> str:
+    """Return what an address belongs to that is no machine's. No machine can be called so."""
+    return f"the volumes of {half}"
+
+
+def personality(node: _boot_files.Node, record: dict[str, Any], fabric: _nvme.Fabric) -> bytes:
     identity = _personality.Identity(
         machine_id=record["machine_id"],
         host_key=record["host_key"],
         host_public_key=_identity.public_half(record["host_key"], f"host key of {node.name}"),
         host_certificate=record["certificate"],
-        ca=ca,
+        ca=fabric.site,
         migration_certificate=record["migration_certificate"],
     )
-    return _personality.pack(_personality.personality_files(node, identity))
+    return _personality.pack(_personality.personality_files(node, identity, fabric))
 
 
 def access_directory(nodes: list[_boot_files.Node], access: dict[str, str], directory: str) -> dict[str, bytes]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from . import _cluster
 from ._boot_files import Node
+from ._nvme import Fabric
 from ._storage_layout import HALVES
 
 
@@ -34,7 +35,7 @@ CONFIG_NODE = "bareroot-config-node"
 HARDWARE_NODE = "bareroot-hardware-node"
 
 
-def personality_files(node: Node, identity: Identity) -> dict[str, tuple[int, str]]:
+def personality_files(node: Node, identity: Identity, fabric: Fabric) -> dict[str, tuple[int, str]]:
     """Return {path: (permissions, text)} of a node's personality."""
     return {
         "etc/hostname": (0o644, f"{node.name}\n"),
@@ -49,7 +50,8 @@ def personality_files(node: Node, identity: Identity) -> dict[str, tuple[int, st
         "etc/systemd/journal-upload.conf.d/bareroot.conf": (0o644, f"[Upload]\nURL=http://{node.server}:19532\n"),
         "etc/ssh/bareroot_ca.pub": (0o644, f"{identity.ca}\n"),
         "etc/ssh/bareroot_principals": (0o644, f"{CONFIG_NODE}\n{_migration_principal(node)}"),
-        **(_storage_files(node, identity) if node.role == "storage" else _hardware_files(node, identity)),
+        **(_storage_files(node, identity) if node.is_storage else _hardware_files(node, identity)),
+        **(fabric.target_files() if node.is_storage else fabric.host_files(node.name)),
         "root/.ssh/authorized_keys": (0o600, "".join(f"{key}\n" for key in node.authorized_keys)),
     }
 

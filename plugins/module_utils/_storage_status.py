@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from ._volumes import WARNING_PERCENT, metadata_growth
 HALF_COLUMNS = ("half", "served by", "roles", "disks", "connection", "synced", "size", "free")
 VOLUME_COLUMNS = ("volume", "half", "size", "export", "address", "exported by", "seen")
 MEMBER_COLUMNS = ("member", "state", "fencing")
-UNIT_PREFIX, UNIT_SUFFIX = "bareroot-aoe@volume-", ".service"
+UNIT = re.compile(r"(bareroot-[a-z]+@volume-(.+))\.service")
 # What a HardwareNode prints of a device that has failed while somebody has it open.
 FAILED = "down,closewait"
 # A single StorageNode has no peer.
@@ -34,7 +35,7 @@ Answer = Mapping[str, Any]
 class StorageNode:
     """What a StorageNode said; None for what it did not say. why: why it said nothing. failed: why it did not say a part.
 
-    volumes: as the module volume_info returns them. pools: {half: its pool}. exports: the volumes whose exports run. raid: what is wrong
+    volumes: as the module volume_info returns them. pools: {half: its pool}. exports: {unit that runs: its volume}. raid: what is wrong
     with the RAID1.
     """
 
@@ -43,7 +44,7 @@ class StorageNode:
     halves: dict[str, _drbd.Half] | None = None
     volumes: tuple[Answer, ...] | None = None
     pools: dict[str, Answer] = field(default_factory=dict)
-    exports: frozenset[str] | None = None
+    exports: dict[str, str] | None = None
     raid: tuple[str, ...] = ()
 
     def sees(self, half: str) -> bool:
@@ -55,7 +56,7 @@ class StorageNode:
 
 @dataclass(frozen=True)
 class HardwareNode:
-    """What a HardwareNode said. devices: {AoE address: state}."""
+    """What a HardwareNode said. devices: {shelf.slot: state}."""
 
     why: str = ""
     devices: dict[str, str] = field(default_factory=dict)
@@ -92,8 +93,8 @@ class Site:
         """Whether all StorageNodes said how their halves are."""
         return all(node.halves is not None for node in self.storage_nodes.values())
 
-    def exporting(self, volume: str) -> list[str]:
-        return [name for name, node in self.storage_nodes.items() if volume in (node.exports or ())]
+    def exporting(self, volume: Answer) -> list[str]:
+        return [name for name, node in self.storage_nodes.items() if _unit(volume) in (node.exports or ())]
 
     def volumes(self) -> list[tuple[str, Answer]]:
         """Return all volumes, each with the StorageNode that has it."""
@@ -103,6 +104,10 @@ class Site:
     def seen(self, address: str) -> dict[str, str]:
         """Return how each HardwareNode that answered sees a volume."""
         return {name: _seen(node.devices.get(address)) for name, node in self.hardware_nodes.items() if not node.why}
+
+
+def _unit(volume: Answer) -> str:
+    return f"bareroot-{volume['export']}@volume-{volume['name']}"
 
 
 def _seen(state: str | None) -> str:
@@ -147,20 +152,20 @@ def storage_node(drbd: Answer, volumes: Answer, exports: Answer, raid: Answer | 
     )
 
 
-def _exports(units: str) -> frozenset[str]:
-    names = [line.split()[0] for line in units.splitlines() if line.strip()]
-    return frozenset(name.removeprefix(UNIT_PREFIX).removesuffix(UNIT_SUFFIX) for name in names if name.startswith(UNIT_PREFIX))
+def _exports(units: str) -> dict[str, str]:
+    found = (UNIT.match(line.strip()) for line in units.splitlines())
+    return {match[1]: match[2] for match in found if match}
 
 
 def hardware_node(answer: Answer) -> HardwareNode:
-    """Read a HardwareNode's AoE devices: lines such as `e1.0 up`."""
+    """Read which volumes a HardwareNode sees: lines such as `1.0 8388608 up`."""
     why = silence(answer)
     if not why and answer.get("rc") != 0:
         why = f"cannot say which volumes it sees: {_reason(answer)}"
     if why:
         return HardwareNode(why)
-    lines = (line.partition(" ") for line in answer["stdout"].splitlines())
-    return HardwareNode(devices={device.removeprefix("e"): state.strip() for device, _space, state in lines})
+    lines = (line.split() for line in answer["stdout"].splitlines())
+    return HardwareNode(devices={address: state for address, _sectors, state in lines})
 
 
 def cluster(node: str, answer: Answer) -> Cluster:
@@ -224,7 +229,7 @@ def _volume_row(volume: Answer, site: Site) -> tuple[str, ...]:
         return (*plain, "", "")
     seen = Counter(site.seen(volume["address"]).values())
     summary = ", ".join(f"{state} on {number}" for state, number in sorted(seen.items())) if len(seen) > 1 else "".join(seen)
-    return (*plain, ", ".join(site.exporting(volume["name"])), summary)
+    return (*plain, ", ".join(site.exporting(volume)), summary)
 
 
 def cluster_lines(site: Site) -> list[str]:
@@ -301,11 +306,11 @@ def _exported(site: Site) -> Iterator[str]:
     for name, node in site.storage_nodes.items():
         if node.exports is None or node.volumes is None:
             continue
-        wanted = {volume["name"] for volume in node.volumes if volume["export"]}
-        for volume in sorted(wanted - node.exports):
-            yield f"{name} does not export {volume}; see there systemctl status {UNIT_PREFIX}{volume}"
-        for volume in sorted(node.exports - wanted):
-            yield f"{name} exports {volume}, which is not there or not to be exported; run there systemctl stop {UNIT_PREFIX}{volume}"
+        wanted = {_unit(volume): volume["name"] for volume in node.volumes if volume["export"]}
+        for unit in sorted(wanted.keys() - node.exports):
+            yield f"{name} does not export {wanted[unit]}; see there systemctl status {unit}"
+        for unit in sorted(node.exports.keys() - wanted):
+            yield f"{name} exports {node.exports[unit]}, which is not there or not to be exported so; run there systemctl stop {unit}"
 
 
 def _devices(site: Site) -> Iterator[str]:
@@ -314,18 +319,26 @@ def _devices(site: Site) -> Iterator[str]:
         if not volume["export"]:
             continue
         name, address = volume["name"], volume["address"]
+        find, mend = _advice(volume)
         known.add(address)
         seen = site.seen(address)
         missing, down = ([node for node, found in seen.items() if found == state] for state in ("missing", "down"))
         # What nobody exports is missing everywhere, and that has been said.
-        if missing and site.exporting(name):
-            yield f"{_named(missing)} cannot find {name} ({address}); does the storage network work, and does aoe-discover there help"
+        if missing and site.exporting(volume):
+            yield f"{_named(missing)} cannot find {name} ({address}); does the storage network work, and {find}"
         if down:
-            yield f"{name} ({address}) is down on {_named(down)}; when it is exported, aoe-revalidate e{address} there brings it back"
+            yield f"{name} ({address}) is down on {_named(down)}; when it is exported, {mend}"
     for name, node in site.hardware_nodes.items():
         for address, state in sorted(node.devices.items()):
             if state == FAILED and address not in known:
                 yield f"e{address} is down on {name}, and in use there; when it is exported, aoe-revalidate e{address} there brings it back"
+
+
+def _advice(volume: Answer) -> tuple[str, str]:
+    """Return what to look at where a volume is missing, and what brings one back that is down."""
+    if volume["export"] == "nvme":
+        return f"what says systemctl status bareroot-nvme@{volume['half']} there", "it comes back by itself"
+    return "does aoe-discover there help", f"aoe-revalidate e{volume['address']} there brings it back"
 
 
 def _named(names: list[str]) -> str:

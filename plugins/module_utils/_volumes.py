@@ -22,8 +22,9 @@ ADDRESS_TAG = "bareroot.address."
 # Where a rollback has made LVM forget whose clone a volume is. It counts more than what LVM says; with nothing behind it, of none.
 TEMPLATE_TAG = "bareroot.template."
 GROWN_TAG = "bareroot.grown"
-OWN_TAGS = (EXPORT_TAG, ADDRESS_TAG, TEMPLATE_TAG, GROWN_TAG)
-AOE = "aoe"
+PAUSED_TAG = "bareroot.paused."
+OWN_TAGS = (EXPORT_TAG, ADDRESS_TAG, TEMPLATE_TAG, GROWN_TAG, PAUSED_TAG)
+EXPORTS = ("aoe", "nvme")
 # What a rollback makes, and what it puts aside. No other volume can be called so.
 NEW, OLD = ".new", ".old"
 NAME = re.compile(r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?")
@@ -48,8 +49,8 @@ WARNING_PERCENT = 80
 class Volume:
     """A thin logical volume. size in bytes; export and address are empty where it is not exported.
 
-    An address without an export is what a rollback that was interrupted has left, to export it again. grown: what exports it may still
-    have the size that it had. others: tags that are not ours.
+    paused: how it was exported before a rollback, which exports it so again. grown: what exports it may still have the size that it had.
+    others: tags that are not ours.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Volume:
     template: str = ""
     export: str = ""
     address: str = ""
+    paused: str = ""
     grown: bool = False
     others: frozenset[str] = frozenset()
 
@@ -75,7 +77,7 @@ class Volume:
 
     @property
     def unit(self) -> str:
-        return f"bareroot-aoe@volume-{self.name}.service"
+        return f"bareroot-{self.export}@volume-{self.name}.service"
 
     def as_result(self) -> dict[str, str | int]:
         """What modules return."""
@@ -205,6 +207,7 @@ def _volume(row: dict[str, str]) -> Volume:
         template=_tagged(tags, TEMPLATE_TAG, row["origin"]),
         export=_tagged(tags, EXPORT_TAG),
         address=_tagged(tags, ADDRESS_TAG),
+        paused=_tagged(tags, PAUSED_TAG),
         grown=GROWN_TAG in tags,
         others=frozenset(tag for tag in tags if tag and not tag.startswith(OWN_TAGS)),
     )
@@ -322,11 +325,11 @@ def _growth(present: Volume, target: Volume) -> list[list[str]]:
     extension = [_extend(target)] if target.size > present.size else []
     if not present.grown and not (extension and present.export):
         return extension
-    # vblade reads the size when it starts. The tag is for the next run, should this one be interrupted before that.
+    # vblade reads the size when it starts, so its unit is restarted. The tag is for the next run, should this one be interrupted before.
     return [
         *([["lvchange", "--addtag", GROWN_TAG, target.full_name]] if extension else []),
         *extension,
-        ["systemctl", "try-restart", target.unit],
+        *([["systemctl", "try-reload-or-restart", present.unit]] if present.export else []),
         ["lvchange", "--deltag", GROWN_TAG, target.full_name],
     ]
 
@@ -338,12 +341,12 @@ def _retagged(present: Volume | None, target: Volume) -> list[list[str]]:
         return []
     tags = [argument for verb, names in (("--deltag", removed), ("--addtag", added)) for tag in names for argument in (verb, tag)]
     # First, so that what is recorded as exported is what may still be served.
-    stop = [["systemctl", "stop", target.unit]] if removed else []
+    stop = [["systemctl", "stop", present.unit]] if removed and present.export else []
     return [*stop, ["lvchange", *tags, target.full_name]]
 
 
 def _tags(volume: Volume) -> set[str]:
-    pairs = ((EXPORT_TAG, volume.export), (ADDRESS_TAG, volume.address))
+    pairs = ((EXPORT_TAG, volume.export), (ADDRESS_TAG, volume.address), (PAUSED_TAG, volume.paused))
     return {f"{prefix}{value}" for prefix, value in pairs if value}
 
 
@@ -355,16 +358,16 @@ def rollback(name: str, snapshot: str, catalog: Catalog) -> tuple[Volume, list[l
     """
     steps = _put_right(name, catalog)
     volume, kept = _rollback_pair(name, snapshot, catalog)
-    export = volume.export or (AOE if volume.address else "")
-    target = replace(volume, size=max(volume.size, kept.size), export=export, grown=False)
-    idle = replace(target, export="")
+    export = volume.export or volume.paused
+    target = replace(volume, size=max(volume.size, kept.size), export=export, paused="", grown=False)
+    idle = replace(target, export="", paused=export)
     siblings = sorted(clone.full_name for clone in catalog if (clone.group, clone.template) == (volume.group, name))
     tags = {*_tags(idle), f"{TEMPLATE_TAG}{volume.template}", *volume.others}
     steps += _clone(replace(idle, name=f"{name}{NEW}"), snapshot, kept.size, tags)
     # LVM forgets whose snapshots they are when the old contents go.
     steps.append(["lvchange", "--addtag", f"{TEMPLATE_TAG}{name}", *siblings])
     # Nothing is exported while names change: after a power cut every volume that is tagged so is exported, under the name that it has.
-    steps += _retagged(volume, replace(volume, export=""))
+    steps += _retagged(volume, replace(volume, export="", paused=export))
     steps += [_renamed(volume, name, f"{name}{OLD}"), _renamed(volume, f"{name}{NEW}", name)]
     steps += _retagged(idle, target)
     steps.append(["lvremove", "--yes", f"{volume.full_name}{OLD}"])

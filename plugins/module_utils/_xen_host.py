@@ -7,6 +7,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from . import _nvme
+
 INSPECT = ["/usr/lib/bareroot/inspect"]
 START = "/usr/lib/bareroot/instance-start"
 SEND = "/usr/lib/bareroot/migrate-send"
@@ -117,21 +119,30 @@ def _details(configuration: dict[str, Any]) -> dict[str, Any]:
         "uuid": identity.get("uuid", ""),
         "mac": cards[0].get("mac", "") if cards else "",
         "bridges": tuple(card.get("bridge", "") for card in cards),
-        "volumes": tuple(path.removeprefix("/dev/etherd/e") for path in disks if path.startswith("/dev/etherd/e")),
-        "other_disks": tuple(path for path in disks if not path.startswith("/dev/etherd/e")),
+        "volumes": tuple(filter(None, map(_address, disks))),
+        "other_disks": tuple(disk for disk in disks if not _address(disk)),
         "devices": len(configuration.get("pcidevs", [])),
     }
 
 
+def _address(device: str) -> str:
+    """Return a volume's shelf.slot; an empty string where the device is none."""
+    aoe = "/dev/etherd/e"
+    return device.removeprefix(aoe) if device.startswith(aoe) else _nvme.address_of(device)
+
+
 def _volume(line: str) -> tuple[str, int]:
-    name, sectors, state = line.split()
-    return name.removeprefix("e"), int(sectors) * SECTOR if state.startswith("up") else 0
+    address, sectors, state = line.split()
+    return address, int(sectors) * SECTOR if state.startswith("up") else 0
 
 
 def configuration(instance: dict[str, Any]) -> str:
-    """Return xl's description of an instance. instance: name, uuid, memory (MiB), vcpus, mac, bridge, volumes of the module `instance`."""
+    """Return xl's description of an instance. instance: name, uuid, memory (MiB), vcpus, mac, bridge, volumes of the module `instance`.
+
+    The program `instance-start` of the HardwareNode's image puts in which device a volume is there.
+    """
     disks = [
-        f"format=raw,vdev=xvd{letter},access={'w' if letter == 'a' else 'r'},script=bareroot-block,target=/dev/etherd/e{address}"
+        f"format=raw,vdev=xvd{letter},access={'w' if letter == 'a' else 'r'},script=bareroot-block,target=volume:{address}"
         for letter, address in zip("ab", instance["volumes"], strict=False)
     ]
     lines = {

@@ -9,10 +9,10 @@ DOCUMENTATION = r"""
 module: instance_volumes
 short_description: Give instances their volumes
 description:
-  - Manages, for all instances in one call, the two volumes that each has on the StorageNode, and exports them by AoE. The root volume is a
-    clone of a template. The seed volume holds the personality that cloud-init reads.
-  - A root volume that exists is grown if it is to be larger, and otherwise left as it is, whatever the template is now. Its export is
-    restarted when it grows, which the instance sees as a short pause.
+  - Manages, for all instances in one call, the two volumes that each has on the StorageNode, and exports them. The root volume is a clone
+    of a template. The seed volume holds the personality that cloud-init reads.
+  - A root volume that exists is grown if it is to be larger, and otherwise left as it is, whatever the template and the export are now. An
+    export by AoE is restarted when its volume grows, which the instance sees as a short pause.
 version_added: 0.1.0
 author:
   - The bareroot maintainers (@bareroot)
@@ -24,7 +24,7 @@ attributes:
     description: Shows the commands. Of a personality it shows only that it is written.
     support: full
 requirements:
-  - lvm2, thin-provisioning-tools, vblade, dosfstools, mtools
+  - lvm2, thin-provisioning-tools, dosfstools, mtools, and vblade or the kernel's nvmet-tcp
 options:
   instances:
     description: The instances.
@@ -56,12 +56,17 @@ options:
         description: Size of the root volume, as a number and V(M), V(G) or V(T).
         type: str
         default: 4G
+      export:
+        description: How new volumes are exported, by AoE or by NVMe/TCP. Those that exist keep what they have.
+        type: str
+        choices: [aoe, nvme]
+        default: aoe
       root_address:
-        description: AoE address of the root volume, as shelf.slot.
+        description: Where HardwareNodes find the root volume, as shelf.slot.
         type: str
         default: ""
       seed_address:
-        description: AoE address of the seed volume, as shelf.slot.
+        description: Where HardwareNodes find the seed volume, as shelf.slot.
         type: str
         default: ""
       seed:
@@ -118,6 +123,7 @@ INSTANCE = {
     "template": {"type": "str", "default": ""},
     "half": {"type": "str", "choices": ["", *_volumes.HALVES], "default": ""},
     "size": {"type": "str", "default": "4G"},
+    "export": {"type": "str", "choices": list(_volumes.EXPORTS), "default": "aoe"},
     "root_address": {"type": "str", "default": ""},
     "seed_address": {"type": "str", "default": ""},
     "seed": {"type": "dict", "default": {}},
@@ -183,9 +189,10 @@ class Planner:
             self._remove(f"{name}-seed")
             return
         self._expect(name, instance["template"], instance["half"])
-        root = self._have(f"{name}-root", instance["template"], instance["size"], instance["root_address"], instance["half"])
+        root = self._have(f"{name}-root", instance["root_address"], {key: instance[key] for key in ("template", "size", "half", "export")})
         exists = self.catalog.named(f"{name}-seed")
-        seed = self._have(f"{name}-seed", "", SEED_SIZE, instance["seed_address"], root.half)
+        options = {"template": "", "size": SEED_SIZE, "half": root.half, "export": instance["export"]}
+        seed = self._have(f"{name}-seed", instance["seed_address"], options)
         if not exists or not Seed(self.runner, instance["seed"]).is_on(seed.path):
             self.plan.seeds[seed.path] = instance["seed"]
 
@@ -198,14 +205,15 @@ class Planner:
         if self.check_mode and _names.matches(_names.IMAGE, template):
             self.catalog.put(_volumes.Volume(template, _volumes.pool_for(half, self.catalog.pools).group, 0))
 
-    def _have(self, name: str, template: str, size: str, address: str, half: str) -> _volumes.Volume:
+    def _have(self, name: str, address: str, options: dict[str, str]) -> _volumes.Volume:
+        half = options["half"]
         volumes = self.catalog.seen_from(half)
         _volumes.check(name, address, volumes)
         if not address:
             raise ValueError(f"address of {name} is missing: an export needs a shelf.slot such as 1.0")
         present = volumes.get(name)
-        options = {"name": name, "size": size, "template": template, "export": "aoe", "address": address}
-        target = _volumes.wanted(options, volumes, self.catalog.pools, half)
+        export = (present.export or present.paused if present else "") or options["export"]
+        target = _volumes.wanted({**options, "name": name, "export": export, "address": address}, volumes, self.catalog.pools, half)
         origin = volumes.get(target.template)
         steps = _volumes.commands(present, target, origin.size if origin else 0)
         if target.unit not in self.active or ["systemctl", "stop", target.unit] in steps:
@@ -217,7 +225,8 @@ class Planner:
     def _remove(self, name: str) -> None:
         for volume in self.catalog.all_of(name):
             self.catalog.remove(volume)
-            self.plan.commands.append(["systemctl", "stop", volume.unit])
+            if volume.export:
+                self.plan.commands.append(["systemctl", "stop", volume.unit])
             self.plan.commands.append(["lvremove", "--yes", f"{volume.group}/{volume.name}"])
 
 

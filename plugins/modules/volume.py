@@ -10,7 +10,8 @@ module: volume
 short_description: Manage a volume on a StorageNode
 description:
   - Makes, grows, exports or removes a thin volume.
-  - Export is by AoE with direct and synchronous writes, so that what is acknowledged is on the disks.
+  - What is exported loses nothing that it acknowledged. By AoE, which has no flush, each write is a synchronous one; NVMe/TCP passes on
+    when the client wants to be sure.
   - A snapshot of a volume is a clone of it that is not exported. It is made in a moment, also while the volume is in use, and then holds
     what a machine would find after a power cut in that moment. M(bareroot.cloud.volume_rollback) goes back to it.
   - A pool that is full fails the writes of all its volumes. New and larger volumes are refused when less than 5 % of a half is free, or
@@ -26,7 +27,7 @@ attributes:
     description: Shows the volume before and after.
     support: full
 requirements:
-  - lvm2, thin-provisioning-tools, vblade
+  - lvm2, thin-provisioning-tools, and vblade or the kernel's nvmet-tcp
 options:
   name:
     description: The volume's name.
@@ -48,19 +49,21 @@ options:
   size:
     description:
       - Size, as a number and V(M), V(G) or V(T). Needed for a new volume that is no clone. A volume is grown, never made smaller.
-      - Its export is restarted when it grows, which who uses it sees as a short pause. A client sees the new size when it has run
-        C(aoe-revalidate).
+      - By AoE its export is restarted when it grows, which who uses it sees as a short pause, and a client sees the new size when it has
+        run C(aoe-revalidate). By NVMe/TCP clients see it at once.
     type: str
   template:
     description: Make a new volume as a clone of this one, which takes a moment whatever its size. An existing volume is left as it is.
     type: str
   export:
-    description: How to export it. Empty for not at all.
+    description:
+      - How to export it, by AoE or by NVMe/TCP. Empty for not at all.
+      - Change it only while nobody uses the volume, since its device is another one then.
     type: str
-    choices: ["", aoe]
+    choices: ["", aoe, nvme]
     default: ""
   address:
-    description: AoE address as shelf.slot. Needed for an export.
+    description: Where clients find it, as shelf.slot, by NVMe/TCP too. Needed for an export.
     type: str
     default: ""
 """
@@ -146,7 +149,7 @@ def main() -> None:
             "half": {"type": "str", "choices": ["", *_volumes.HALVES], "default": ""},
             "size": {"type": "str"},
             "template": {"type": "str"},
-            "export": {"type": "str", "choices": ["", "aoe"], "default": ""},
+            "export": {"type": "str", "choices": ["", *_volumes.EXPORTS], "default": ""},
             "address": {"type": "str", "default": ""},
         },
         supports_check_mode=True,

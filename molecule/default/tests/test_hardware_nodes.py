@@ -25,7 +25,16 @@ def test_dom0_runs_under_xen(hardware_node):
 
 def test_there_is_no_disk(hardware_node):
     names = hardware_node.check_output("lsblk --noheadings --list --output NAME").split()
-    assert [name for name in names if not name.startswith(("loop", "etherd"))] == []
+    assert [name for name in names if not name.startswith(("loop", "etherd", "nvme"))] == []
+
+
+def test_both_halves_are_connected_by_nvme_tcp_and_nothing_else_is(hardware_node):
+    controllers = "/sys/class/nvme/*"
+    assert hardware_node.check_output(f"cat {controllers}/transport").split() == ["tcp", "tcp"]
+    assert hardware_node.check_output(f"cat {controllers}/state").split() == ["live", "live"]
+    assert len(set(hardware_node.check_output(f"cat {controllers}/subsysnqn").split())) == 2
+    # Without its key it would be no one.
+    assert "none" not in hardware_node.check_output(f"cat {controllers}/dhchap_secret")
 
 
 def test_root_is_the_published_image(hardware_node, published):

@@ -18,7 +18,7 @@ RECORDS = {
 
 def instance(name="web1", **options):
     common = {"state": "running", "template": "debian", "half": "half0", "disk_size": "4G", "delete_volumes": False, "memory": 512}
-    return {"name": name, **common, **options}
+    return {"name": name, "volume_export": "aoe", **common, **options}
 
 
 WEB1 = {
@@ -27,6 +27,7 @@ WEB1 = {
     "template": "debian-0123456789abcdef",
     "half": "half0",
     "size": "4G",
+    "export": "aoe",
     "root_address": "1.0",
     "seed_address": "1.1",
     "seed": {"meta-data": "{}\n"},
@@ -44,7 +45,7 @@ def test_whatever_is_not_absent_has_volumes(state, delete_volumes):
 
 
 def test_each_instance_gets_its_own_in_their_order():
-    asked = [instance("web2", template="other", half="half1", disk_size="10G"), instance("web1")]
+    asked = [instance("web2", template="other", half="half1", disk_size="10G", volume_export="nvme"), instance("web1")]
     assert instance_volume_list(asked, RECORDS, TEMPLATES) == [
         {
             "name": "web2",
@@ -52,6 +53,7 @@ def test_each_instance_gets_its_own_in_their_order():
             "template": "other-fedcba9876543210",
             "half": "half1",
             "size": "10G",
+            "export": "nvme",
             "root_address": "1.2",
             "seed_address": "1.3",
             "seed": {"meta-data": "{} \n"},

@@ -27,7 +27,7 @@ SN1 = {
     "storage_status_exports": {"rc": 0, "stdout": "bareroot-aoe@volume-web1-root.service loaded active running AoE export"},
     "storage_status_raid": {"rc": 0, "stdout": "Personalities : [raid1]\nunused devices: <none>"},
 }
-HN1 = {"storage_status_devices": {"rc": 0, "stdout": "e1.0 up"}}
+HN1 = {"storage_status_devices": {"rc": 0, "stdout": "1.0 8192 up"}}
 GROUPS = {"config_nodes": ["cn1"], "storage_nodes": ["sn1"], "hardware_nodes": ["hn1"], "all": ["cn1", "sn1", "hn1"]}
 PLAYBOOK = Path(__file__).parents[4] / "playbooks" / "storage_status.yml"
 

@@ -230,6 +230,7 @@ STORAGE_ONLY = {
     "etc/exports.d/bareroot.exports",
     *(f"etc/drbd.d/{half}.res" for half in _storage_layout.HALVES),
     *(f"etc/bareroot/{half}.mac" for half in _storage_layout.HALVES),
+    "etc/bareroot/nvme-hosts",
 }
 PAIR_ONLY = {"etc/bareroot/storage-neighbours", "etc/corosync/corosync.conf", "etc/corosync/authkey"}
 HARDWARE_ONLY = {"etc/ssh/bareroot_known_hosts", "etc/ssh/bareroot_migration-cert.pub", "etc/bareroot/networks.nft"}
@@ -240,6 +241,51 @@ def test_only_a_storage_node_gets_exports_and_halves_and_only_a_hardware_node_wh
     on_storage = set(config_node.personality(9, hardware(1), storage(9)))
     assert on_storage - on_hardware == STORAGE_ONLY
     assert on_hardware - on_storage == HARDWARE_ONLY
+
+
+def target(files, half="half0"):
+    """Return what a StorageNode's scripts read of a half."""
+    return dict(line.split("=", 1) for line in files[f"etc/bareroot/{half}.nvme"].splitlines())
+
+
+def test_a_halfs_subsystem_and_address_are_the_same_on_both_storage_nodes_and_stay_so(config_node):
+    alone = config_node.personality(9, hardware(1), storage(9))
+    nodes = [hardware(1), storage(8), storage(9), hardware(2)]
+    of_8, of_9 = (config_node.personality(number, *nodes) for number in (8, 9))
+    for half in _storage_layout.HALVES:
+        assert target(of_8, half) == target(of_9, half) == target(alone, half)
+    assert target(of_8)["SUBSYSTEM"] != target(of_8, "half1")["SUBSYSTEM"]
+    addresses = {target(of_8, half)["ADDRESS"] for half in _storage_layout.HALVES}
+    assert len(addresses) == 2
+    assert all(address.startswith("10.1.0.") and address.endswith("/24") for address in addresses)
+
+
+def test_each_hardware_node_proves_who_it_is_with_a_key_that_only_storage_nodes_have_too(config_node):
+    nodes = [hardware(1), hardware(2), storage(9)]
+    first, second, on_storage = (config_node.personality(number, *nodes) for number in (1, 2, 9))
+    admitted = dict(line.split(" ") for line in on_storage["etc/bareroot/nvme-hosts"].splitlines())
+    said = [dict(word.split("=", 1) for word in files["etc/bareroot/half1.nvme"].strip().split(",")) for files in (first, second)]
+    assert {one["hostnqn"]: one["dhchap_secret"] for one in said} == admitted
+    assert len(set(admitted.values())) == 2
+    half = target(on_storage, "half1")
+    assert {(one["nqn"], one["traddr"], one["trsvcid"]) for one in said} == {
+        (half["SUBSYSTEM"], half["ADDRESS"].partition("/")[0], half["PORT"])
+    }
+
+
+def test_a_hardware_node_that_is_gone_is_admitted_no_more_and_a_key_stays(config_node):
+    before = config_node.personality(9, hardware(1), hardware(2), storage(9))["etc/bareroot/nvme-hosts"].splitlines()
+    after = config_node.personality(9, hardware(1), storage(9))["etc/bareroot/nvme-hosts"].splitlines()
+    assert len(before) == 2
+    assert len(after) == 1
+    assert set(after) < set(before)
+
+
+def test_no_machine_gets_an_address_of_a_half(config_node):
+    files = config_node.personality(9, storage(9), hardware(1, address=""))
+    taken = target(files)["ADDRESS"].partition("/")[0].replace("10.1.", "10.0.")
+    with pytest.raises(ValueError, match=f"address of hn2 {taken} was given to the volumes of half0 before"):
+        config_node.render(storage(9), hardware(1, address=""), hardware(2, address=taken))
 
 
 def test_only_storage_nodes_of_a_pair_get_what_corosync_reads(config_node):

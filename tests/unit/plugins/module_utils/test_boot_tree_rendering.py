@@ -130,7 +130,7 @@ def test_no_nodes_leave_an_empty_hosts_file_and_no_records_but_the_config_nodes_
     files, records = render(params)
     access, own = files.pop("access"), records.pop("access")
     assert files == {"boot": {"root-images.json": b"{}\n"}, "personality": {}, "dhcp": {"hosts": b""}, "cluster": {}}
-    assert records == {"nodes": {}, "exports": {}}
+    assert records == {"nodes": {}, "exports": {}, "halves": {}}
     assert set(access) == ACCESS
     assert access["nodes.json"] == b"{}\n"
     assert {name: access[name].decode() for name in ("key", "key-cert.pub", "known_hosts")} == {

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plugins.module_utils import _boot_files, _cluster, _names, _personality, _storage_layout
+from plugins.module_utils import _boot_files, _cluster, _names, _nvme, _personality, _storage_layout
 
 IMAGE_FILES = Path(__file__).parents[4] / "roles/node_image/files"
 INITRAMFS = IMAGE_FILES / "common/etc/initramfs-tools/scripts/bareroot"
@@ -56,13 +56,18 @@ OTHER_OF_THE_PAIR = replace(
     storage_address=IPv4Interface("10.1.0.3/24"),
     bmc_address=IPv4Interface("10.3.0.3/24"),
 )
+FABRIC = _nvme.Fabric(
+    "ssh-ed25519 CA",
+    {"half0": IPv4Interface("10.1.0.8/24"), "half1": IPv4Interface("10.1.0.9/24")},
+    {"hn1": _nvme.Host("0" * 32, "ab" * 32)},
+)
 IDENTITIES = {"hardware": IDENTITY, "storage": replace(IDENTITY, migration_certificate="")}
 
 all_kinds = pytest.mark.parametrize("node", [NODE, STORAGE_NODE, ONE_OF_A_PAIR], ids=["hardware", "storage", "pair"])
 
 
 def files_of(node):
-    return _personality.personality_files(node, IDENTITIES[node.role])
+    return _personality.personality_files(node, IDENTITIES[node.role], FABRIC)
 
 
 @pytest.mark.parametrize(
@@ -85,11 +90,11 @@ def files_of(node):
     ],
 )
 def test_a_personality_holds(path, mode, text):
-    assert _personality.personality_files(NODE, IDENTITY)[path] == (mode, text)
+    assert _personality.personality_files(NODE, IDENTITY, FABRIC)[path] == (mode, text)
 
 
 def test_the_nodes_facts_are_json():
-    _mode, text = _personality.personality_files(NODE, IDENTITY)["etc/bareroot/node.json"]
+    _mode, text = _personality.personality_files(NODE, IDENTITY, FABRIC)["etc/bareroot/node.json"]
     assert json.loads(text) == {
         "name": "hn1",
         "role": "hardware",
@@ -141,6 +146,7 @@ def test_only_a_hardware_node_knows_hosts_and_has_a_certificate_for_migrations_a
         pytest.param(NODE, "common/etc/ssh/sshd_config.d/bareroot.conf", id="sshd-hardware"),
         pytest.param(STORAGE_NODE, "common/etc/ssh/sshd_config.d/bareroot.conf", id="sshd-storage"),
         pytest.param(ONE_OF_A_PAIR, "storage/usr/lib/bareroot/storage-up", id="cluster"),
+        pytest.param(STORAGE_NODE, "storage/usr/lib/bareroot/nvme-hosts", id="nvme-hosts"),
         pytest.param(NODE, "xen/usr/lib/bareroot/migration_ssh_config", id="migration"),
         pytest.param(NODE, "xen/usr/lib/bareroot/bridge.nft", id="filter"),
     ],
@@ -198,7 +204,7 @@ def test_a_single_storage_nodes_halves_have_no_peer():
 
 
 def half_macs(node, identity=IDENTITIES["storage"]):
-    files = _personality.personality_files(node, identity)
+    files = _personality.personality_files(node, identity, FABRIC)
     return [files[f"etc/bareroot/{half}.mac"] for half in _storage_layout.HALVES]
 
 
@@ -299,7 +305,7 @@ def test_the_tar_reads_back_as_files_of_root_with_their_directories_before_them(
 
 @pytest.mark.parametrize(("path", "mode"), [("root", 0o700), ("root/.ssh", 0o700), ("etc", 0o755), ("etc/ssh", 0o755)])
 def test_only_root_may_look_into_its_home(path, mode):
-    entry, _text = members(_personality.pack(_personality.personality_files(NODE, IDENTITY)))[path]
+    entry, _text = members(_personality.pack(_personality.personality_files(NODE, IDENTITY, FABRIC)))[path]
     assert entry.isdir()
     assert entry.mode == mode
 
@@ -307,10 +313,12 @@ def test_only_root_may_look_into_its_home(path, mode):
 @all_kinds
 def test_only_root_may_read_keys(node):
     cluster_key = {"etc/corosync/authkey"} if node.cluster else set()
+    nvme_keys = {"etc/bareroot/nvme-hosts"} if node.is_storage else {"etc/bareroot/half0.nvme", "etc/bareroot/half1.nvme"}
     assert {path for path, (mode, _text) in files_of(node).items() if not mode & 0o077} == {
         "etc/ssh/ssh_host_ed25519_key",
         "root/.ssh/authorized_keys",
         *cluster_key,
+        *nvme_keys,
     }
 
 
@@ -332,7 +340,7 @@ def test_pack_is_deterministic_and_round_trips(files):
 
 
 def test_a_listing_tells_files_apart_without_showing_them():
-    files = _personality.personality_files(NODE, IDENTITY)
+    files = _personality.personality_files(NODE, IDENTITY, FABRIC)
     listing = _personality.listing(_personality.pack(files))
     assert [line.split(" ")[1] for line in listing.splitlines()] == sorted(files)
     assert "600 etc/ssh/ssh_host_ed25519_key sha256:" in listing
@@ -352,6 +360,6 @@ def test_a_listing_tells_files_apart_without_showing_them():
     ],
 )
 def test_a_damaged_personality_is_listed_by_its_digest_only(damage):
-    data = damage(_personality.pack(_personality.personality_files(NODE, IDENTITY)))
+    data = damage(_personality.pack(_personality.personality_files(NODE, IDENTITY, FABRIC)))
     listing = _personality.listing(data)
     assert listing == f"damaged, sha256:{hashlib.sha256(data).hexdigest()[:16]}\n"

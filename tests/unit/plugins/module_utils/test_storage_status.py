@@ -70,7 +70,7 @@ def cluster_says(**changes):
     return {"running": True, "cluster": {**cluster, **changes}, "problems": []}
 
 
-DEVICES = command("e1000.0 up", "e1.0 up", "e1.1 up")
+DEVICES = command("1000.0 8192 up", "1.0 8192 up", "1.1 8192 up")
 
 
 def site(hardware=None, cluster=None, **changes):
@@ -330,7 +330,7 @@ def test_a_template_in_both_halves_is_listed_twice():
 
 
 def test_an_export_that_does_not_run_is_wrong_and_that_it_is_missing_is_not_said_too():
-    unseen = command("e1.1 up")
+    unseen = command("1.1 8192 up")
     found = site({"hn1": unseen, "hn2": unseen}, sn1={"exports": command(IMAGE)})
     assert row(status.volume_lines(found), "web1-root")[4:] == ["1.0", "missing"]
     assert status.wrong(found) == ["sn1 does not export web1-root; see there systemctl status bareroot-aoe@volume-web1-root"]
@@ -340,7 +340,7 @@ def test_an_export_of_what_is_elsewhere_is_wrong():
     found = site(sn2={"exports": command(*(UNIT.format(name, name) for name in VOLUMES))})
     assert row(status.volume_lines(found), "web1-root")[5] == "sn1, sn2"
     assert status.wrong(found) == [
-        "sn2 exports web1-root, which is not there or not to be exported; run there systemctl stop bareroot-aoe@volume-web1-root"
+        "sn2 exports web1-root, which is not there or not to be exported so; run there systemctl stop bareroot-aoe@volume-web1-root"
     ]
 
 
@@ -351,17 +351,17 @@ def test_root_images_are_no_volumes():
 @pytest.mark.parametrize(
     ("device", "seen"),
     [
-        ("e1.0 up", "up"),
-        ("e1.0 up,kickme", "up"),
-        ("e1.0 down", "down on 1, up on 1"),
-        ("e1.0 down,closewait", "down on 1, up on 1"),
-        ("e1.0 ", "down on 1, up on 1"),
+        ("1.0 8192 up", "up"),
+        ("1.0 8192 up,kickme", "up"),
+        ("1.0 8192 down", "down on 1, up on 1"),
+        ("1.0 8192 down,closewait", "down on 1, up on 1"),
+        ("1.0 8192 ?", "down on 1, up on 1"),
         ("", "missing on 1, up on 1"),
-        ("e1.00 up", "missing on 1, up on 1"),
+        ("1.00 8192 up", "missing on 1, up on 1"),
     ],
 )
 def test_how_hardware_nodes_see_a_volume(device, seen):
-    found = site({"hn2": command(*([device] if device else []), "e1.1 up")})
+    found = site({"hn2": command(*([device] if device else []), "1.1 8192 up")})
     assert row(status.volume_lines(found), "web1-root")[-1] == seen
     expected = {"up": [], "down": ["web1-root (1.0) is down on hn2"], "missing": ["hn2 cannot find web1-root (1.0)"]}
     assert [line.split(";")[0] for line in status.wrong(found)] == expected[seen.split(" ")[0]]
@@ -369,16 +369,18 @@ def test_how_hardware_nodes_see_a_volume(device, seen):
 
 @pytest.mark.parametrize(("number", "named"), [(3, "hn3, hn4, hn5"), (5, "hn3, hn4, hn5 and 2 more")])
 def test_many_hardware_nodes_with_one_trouble_share_a_line(number, named):
-    found = site({f"hn{index}": command("e1.1 up") for index in range(3, 3 + number)})
+    found = site({f"hn{index}": command("1.1 8192 up") for index in range(3, 3 + number)})
     assert [line.split(" cannot")[0] for line in status.wrong(found)] == [named]
     assert row(status.volume_lines(found), "web1-root")[-1] == f"missing on {number}, up on 2"
 
 
 @pytest.mark.parametrize(
-    ("device", "is_wrong"), [("e1000.0 down,closewait", True), ("e1000.0 down", False), ("e1000.0 up", False)], ids=["used", "left", "up"]
+    ("device", "is_wrong"),
+    [("1000.0 8192 down,closewait", True), ("1000.0 8192 down", False), ("1000.0 8192 up", False)],
+    ids=["used", "left", "up"],
 )
 def test_what_else_is_down_is_wrong_where_it_is_used(device, is_wrong):
-    found = status.wrong(site({"hn2": command(device, "e1.0 up", "e1.1 up")}))
+    found = status.wrong(site({"hn2": command(device, "1.0 8192 up", "1.1 8192 up")}))
     assert [line.split(",")[0] for line in found] == (["e1000.0 is down on hn2"] if is_wrong else [])
 
 

@@ -56,7 +56,7 @@ WEB1_READ = Domain(
     bridges=("xenbr0",),
     volumes=("1.0", "1.1"),
 )
-VOLUMES = "e1.0 2097152 up\ne1.1 8192 up\n"
+VOLUMES = "1.0 2097152 up\n1.1 8192 up\n"
 
 
 def inspection(domains=HEADING + DOM0 + WEB1, long=(DOM0_LONG, WEB1_LONG), volumes=VOLUMES, bridges="xenbr0\n", migrations=""):
@@ -92,7 +92,7 @@ def test_a_host_without_guests_volumes_and_bridges_is_read():
     ("state", "size"), [("up", 4096), ("up,kickme", 4096), ("down", 0), ("down,closewait", 0)], ids=["up", "kicked", "down", "closing"]
 )
 def test_a_volume_that_does_not_answer_has_no_size(state, size):
-    assert read(volumes=f"e3.12 8 {state}\n").volumes == {"3.12": size}
+    assert read(volumes=f"3.12 8 {state}\n").volumes == {"3.12": size}
 
 
 def test_a_guest_without_a_description_is_read_all_the_same():
@@ -239,8 +239,8 @@ def test_a_configuration_says_what_the_instance_has():
         "vcpus": 1,
         "kernel": "/usr/lib/grub-xen/grub-i386-xen_pvh.bin",
         "disk": [
-            "format=raw,vdev=xvda,access=w,script=bareroot-block,target=/dev/etherd/e1.0",
-            "format=raw,vdev=xvdb,access=r,script=bareroot-block,target=/dev/etherd/e1.1",
+            "format=raw,vdev=xvda,access=w,script=bareroot-block,target=volume:1.0",
+            "format=raw,vdev=xvdb,access=r,script=bareroot-block,target=volume:1.1",
         ],
         "vif": ["mac=00:16:3e:00:00:01,bridge=xenbr0,script=bareroot-vif"],
         "on_reboot": "restart",
@@ -250,7 +250,7 @@ def test_a_configuration_says_what_the_instance_has():
 
 def test_an_instance_may_lack_a_seed_volume():
     (disk,) = settings(_xen_host.configuration({**INSTANCE, "volumes": ["9.254"]}))["disk"]
-    assert disk == "format=raw,vdev=xvda,access=w,script=bareroot-block,target=/dev/etherd/e9.254"
+    assert disk == "format=raw,vdev=xvda,access=w,script=bareroot-block,target=volume:9.254"
 
 
 TEXT = st.text(max_size=20)
@@ -265,5 +265,5 @@ def test_no_value_gets_out_of_its_line(given_values):
     assert list(found) == list(settings(_xen_host.configuration(INSTANCE)))
     assert len(text.splitlines()) == len(found)
     assert (found["name"], found["uuid"]) == (instance["name"], instance["uuid"])
-    assert [disk.split("target=/dev/etherd/e", 1)[1] for disk in found["disk"]] == instance["volumes"]
+    assert [disk.split("target=volume:", 1)[1] for disk in found["disk"]] == instance["volumes"]
     assert found["vif"] == [f"mac={instance['mac']},bridge={instance['bridge']},script=bareroot-vif"]

@@ -556,8 +556,8 @@ def test_both_storage_nodes_of_a_pair_and_the_config_node_have_the_same_members_
 def test_a_second_storage_node_is_no_hardware_nodes_business(config_node):
     config_node.run(storage(1), node(3), **CONFIG_NODES)
     result = config_node.run(*PAIR, node(3), **CONFIG_NODES)
-    assert result["addresses"] == {"sn1": "10.0.0.2", "sn2": "10.0.0.4", "hn3": "10.0.0.3"}
-    assert {"personality/10.0.0.2.tar", "personality/10.0.0.4.tar"} <= set(result["files"])
+    assert result["addresses"] == {"sn1": "10.0.0.2", "sn2": "10.0.0.6", "hn3": "10.0.0.3"}
+    assert {"personality/10.0.0.2.tar", "personality/10.0.0.6.tar"} <= set(result["files"])
     assert not set(files_of(3, "10.0.0.3")) & set(result["files"])
 
 

@@ -69,7 +69,7 @@ class Fabric:
         self.clock = Clock()
         self.nodes = {"hn1": {"web1": RUNNING}, "hn2": {}}
         self.free = 488
-        self.volumes = dict.fromkeys(self.nodes, "e1.0 2097152 up\n")
+        self.volumes = dict.fromkeys(self.nodes, "1.0 2097152 up\n")
         self.found = ""  # what the target sees once it has looked for volumes
         self.silent = set()
         self.unit = False
@@ -197,7 +197,7 @@ def test_check_mode_makes_all_checks_and_moves_nothing(fabric):
     assert (ran.count(_xen_host.INSPECT[0]), ran.count(_xen_host.FIND), ran.count("sh")) == (2, 0, 1)
 
 
-@pytest.mark.parametrize("first", ["", "e1.0 1048576 up\n", "e1.0 2097152 down\n"], ids=["unknown", "grown", "down"])
+@pytest.mark.parametrize("first", ["", "1.0 1048576 up\n", "1.0 2097152 down\n"], ids=["unknown", "grown", "down"])
 def test_a_target_that_does_not_know_the_volume_yet_looks_for_it_once(fabric, first):
     fabric.volumes["hn2"] = first
     fabric.found = fabric.volumes["hn1"]
@@ -207,7 +207,7 @@ def test_a_target_that_does_not_know_the_volume_yet_looks_for_it_once(fabric, fi
 
 
 @BOTH_MODES
-@pytest.mark.parametrize(("seen", "code"), [("", "VOLUME_MISSING"), ("e1.0 1048576 up\n", "VOLUME_DIFFERS")])
+@pytest.mark.parametrize(("seen", "code"), [("", "VOLUME_MISSING"), ("1.0 1048576 up\n", "VOLUME_DIFFERS")])
 def test_a_volume_that_stays_wrong_is_a_reason(fabric, seen, code, check_mode):
     fabric.volumes["hn2"] = fabric.found = seen
     result = fabric.run(check_mode=check_mode)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass, field
 
 import pytest
@@ -42,8 +43,8 @@ class StorageNode(Interruptible):
         commands.answer("lvs", with_=self._report)
         commands.answer("systemctl", with_=self._or_interrupted(self._systemctl))
 
-    def add(self, name, address="", active=True, **lv):
-        tags = {"bareroot.export.aoe", f"bareroot.address.{address}"} if address else set()
+    def add(self, name, address="", active=True, export="aoe", **lv):
+        tags = {f"bareroot.export.{export}", f"bareroot.address.{address}"} if address else set()
         self.lvs[name] = Lv(**{**lv, "tags": {"of.someone.else", *tags, *lv.get("tags", ())}})
         if address and active:
             self._serve(name)
@@ -111,15 +112,16 @@ class StorageNode(Interruptible):
 
     def _systemctl(self, argv):
         _program, verb, unit = argv
-        name = unit.removeprefix("bareroot-aoe@volume-").removesuffix(".service")
+        export, name = re.fullmatch(r"bareroot-(aoe|nvme)@volume-(.+)\.service", unit).groups()
+        is_tagged = name in self.lvs and f"bareroot.export.{export}" in self.lvs[name].tags
         if verb == "is-active":
-            return (0, "active\n", "") if name in self.serving else (3, "inactive\n", "")
+            return (0, "active\n", "") if name in self.serving and is_tagged else (3, "inactive\n", "")
+        assert is_tagged
         if verb == "stop":
             self.serving.pop(name, None)
             return 0, "", ""
-        assert verb in ("start", "try-restart")
-        if (name in self.serving) is (verb == "try-restart"):
-            assert "bareroot.export.aoe" in self.lvs[name].tags
+        assert verb in ("start", "try-reload-or-restart")
+        if (name in self.serving) is (verb == "try-reload-or-restart"):
             self._serve(name)
         return 0, "", ""
 
@@ -152,14 +154,13 @@ def node(run_module, commands):
     return StorageNode(run_module, commands)
 
 
-def described(name="web1", half="half0", size=4 * GIB, template="", address=""):
-    device = f"/dev/bareroot_{half}/{name}"
-    export = "aoe" if address else ""
-    return {"name": name, "half": half, "size": size, "template": template, "export": export, "address": address, "device": device}
+def described(name="web1", half="half0", size=4 * GIB, **others):
+    known = {"name": name, "half": half, "size": size, "template": "", "address": "", "device": f"/dev/bareroot_{half}/{name}"}
+    return {**known, "export": "aoe" if others.get("address") else "", **others}
 
 
 # What it takes to grow a volume that is exported.
-GROWN = ["lvchange", "lvextend", "try-restart", "lvchange"]
+GROWN = ["lvchange", "lvextend", "try-reload-or-restart", "lvchange"]
 # What there is, what is asked for, the volume afterwards, what it takes.
 CHANGES = {
     "new": ({}, {"size": "4G"}, described(), ["lvcreate"]),
@@ -238,31 +239,49 @@ CHANGES = {
         {"web1": {"address": "1.0", "tags": {"bareroot.grown"}}},
         {"export": "aoe", "address": "1.0"},
         described(address="1.0"),
-        ["try-restart", "lvchange"],
+        ["try-reload-or-restart", "lvchange"],
     ),
     "grown-not-restarted-and-export-off": (
         {"web1": {"address": "1.0", "tags": {"bareroot.grown"}}},
         {},
         described(),
-        ["try-restart", "lvchange", "stop", "lvchange"],
+        ["try-reload-or-restart", "lvchange", "stop", "lvchange"],
     ),
     "export-on-after-an-interrupted-rollback": (
-        {"web1": {"tags": {"bareroot.address.1.0"}}},
+        {"web1": {"tags": {"bareroot.address.1.0", "bareroot.paused.nvme"}}},
         {"export": "aoe", "address": "1.0"},
         described(address="1.0"),
         ["lvchange", "start"],
     ),
     "export-elsewhere-after-an-interrupted-rollback": (
-        {"web1": {"tags": {"bareroot.address.1.0"}}},
+        {"web1": {"tags": {"bareroot.address.1.0", "bareroot.paused.aoe"}}},
         {"export": "aoe", "address": "1.1"},
         described(address="1.1"),
-        ["stop", "lvchange", "start"],
+        ["lvchange", "start"],
     ),
     "export-on": (
         {"web1": {"group": "bareroot_half1"}},
         {"export": "aoe", "address": "1.0"},
         described(half="half1", address="1.0"),
         ["lvchange", "start"],
+    ),
+    "new-exported-by-nvme": (
+        {},
+        {"size": "4G", "export": "nvme", "address": "1.0"},
+        described(address="1.0", export="nvme"),
+        ["lvcreate", "lvchange", "start"],
+    ),
+    "grow-while-exported-by-nvme": (
+        {"web1": {"address": "1.0", "export": "nvme"}},
+        {"size": "6G", "export": "nvme", "address": "1.0"},
+        described(size=6 * GIB, address="1.0", export="nvme"),
+        GROWN,
+    ),
+    "exported-by-nvme-from-now-on": (
+        {"web1": {"address": "1.0"}},
+        {"export": "nvme", "address": "1.0"},
+        described(address="1.0", export="nvme"),
+        ["stop", "lvchange", "start"],
     ),
     "address-changed": (
         {"web1": {"address": "1.0"}},
@@ -353,7 +372,7 @@ def test_an_interrupted_run_is_made_up_for_by_the_next(node, case, number, when)
     assert result["volumes"] == [after]
     assert node.done == takes[len(takes) - len(node.done) :]
     assert_served(node, after)
-    assert node.lvs["web1"].tags <= {"of.someone.else", "bareroot.export.aoe", f"bareroot.address.{after['address']}"}
+    assert node.lvs["web1"].tags <= {"of.someone.else", f"bareroot.export.{after['export']}", f"bareroot.address.{after['address']}"}
     assert not node.run(**asked)["changed"]
 
 

@@ -12,7 +12,6 @@ from tests.unit.interrupted import Interruptible
 BOTH_MODES = pytest.mark.parametrize("check_mode", [True, False], ids=["check", "real"])
 GIB = 1 << 30
 GROUP = "bareroot_half0"
-EXPORT_TAG = "bareroot.export.aoe"
 FULL_NAME = f"{GROUP}/web1-root"
 STEPS = ["lvcreate", "lvchange", "stop", "lvchange", "lvrename", "lvrename", "lvchange", "lvremove", "start"]
 
@@ -31,15 +30,17 @@ class Lv:
 class StorageNode(Interruptible):
     """A machine with a half. What its export units serve is what the tags said when each was started."""
 
-    def __init__(self, run_module, commands):
+    def __init__(self, run_module, commands, export="aoe"):
+        self.export_tag = f"bareroot.export.{export}"
+        self.unit_prefix = f"bareroot-{export}@volume-"
         tpl = Lv("debian")
-        root = Lv("new", origin=tpl, tags={"of.someone.else", EXPORT_TAG, "bareroot.address.1.0"})
+        root = Lv("new", origin=tpl, tags={"of.someone.else", self.export_tag, "bareroot.address.1.0"})
         self.lvs = {
             "tpl": tpl,
             "web1-root": root,
             "monday": Lv("as on monday", origin=root, tags={"also.of.someone.else"}),
             "tuesday": Lv("as on tuesday", origin=root),
-            "web2-root": Lv("of web2", origin=root, tags={EXPORT_TAG, "bareroot.address.1.2"}),
+            "web2-root": Lv("of web2", origin=root, tags={self.export_tag, "bareroot.address.1.2"}),
             "data": Lv("of nobody"),
         }
         self.serving = {"web1-root": "1.0", "web2-root": "1.2"}
@@ -121,7 +122,8 @@ class StorageNode(Interruptible):
 
     def _systemctl(self, argv):
         _program, verb, *units = argv
-        names = [unit.removeprefix("bareroot-aoe@volume-").removesuffix(".service") for unit in units]
+        assert all(unit.startswith(self.unit_prefix) for unit in units)
+        names = [unit.removeprefix(self.unit_prefix).removesuffix(".service") for unit in units]
         if verb == "is-active":
             return 0, "".join("active\n" if name in self.serving else "inactive\n" for name in names), ""
         (name,) = names
@@ -133,14 +135,14 @@ class StorageNode(Interruptible):
         return 0, "", ""
 
     def _serve(self, name):
-        assert EXPORT_TAG in self.lvs[name].tags
+        assert self.export_tag in self.lvs[name].tags
         (address,) = [tag.removeprefix("bareroot.address.") for tag in self.lvs[name].tags if tag.startswith("bareroot.address.")]
         self.serving[name] = address
 
     def cut_power(self):
         """Serve only what serves after a power cut: the half's unit starts what is tagged."""
         self.serving = {}
-        for name in [name for name, lv in self.lvs.items() if EXPORT_TAG in lv.tags]:
+        for name in [name for name, lv in self.lvs.items() if self.export_tag in lv.tags]:
             self._serve(name)
 
     def run(self, name="web1-root", snapshot="monday", discard_changes=True, check_mode=False):
@@ -291,8 +293,8 @@ def interrupt(node, number, when):
     node.fail_at = None
 
 
-def rolled_back(run_module, commands, snapshot):
-    other = StorageNode(run_module, commands)
+def rolled_back(run_module, commands, snapshot, export="aoe"):
+    other = StorageNode(run_module, commands, export)
     other.lvs["web1-root"].size = 6 * GIB
     other.run(snapshot=snapshot)
     return other.state()
@@ -313,14 +315,15 @@ def test_interrupted_anywhere_nothing_is_lost_or_exported_twice(node, number, wh
     assert "web1-root" not in held or held["web1-root"] in {"new", "as on monday"}
 
 
-@pytest.mark.parametrize("then", ["monday", "tuesday", "power cut"])
+@pytest.mark.parametrize("then", ["monday", "tuesday", "power cut", "power cut, by nvme"])
 @pytest.mark.parametrize(("number", "when"), POINTS)
 def test_an_interrupted_one_is_made_up_for_by_the_next(run_module, commands, number, when, then):
     snapshot = "tuesday" if then == "tuesday" else "monday"
-    expected = rolled_back(run_module, commands, snapshot)
-    node = StorageNode(run_module, commands)
+    export = "nvme" if "nvme" in then else "aoe"
+    expected = rolled_back(run_module, commands, snapshot, export)
+    node = StorageNode(run_module, commands, export)
     interrupt(node, number, when)
-    if then == "power cut":
+    if "power cut" in then:
         node.cut_power()
     announced = node.run(snapshot=snapshot, check_mode=True)
     assert node.run(snapshot=snapshot) == announced
