@@ -12,7 +12,7 @@ from tests.e2e.loads import EXPORT, INSTANCE
 Step = Callable[[Lab, str, str], None]
 REPLICATION_PORTS = "7788-7789"
 HARDWARE_NODE = "ssh -F /var/lib/bareroot/access/ssh_config"
-VBLADE = f"$(systemctl show --property MainPID --value {EXPORT})"
+VBLADE = f"$(systemctl show --property MainPID --value '{EXPORT}')"
 
 
 def nothing(_lab: Lab, _serving: str, _other: str) -> None:
@@ -23,7 +23,8 @@ def nothing(_lab: Lab, _serving: str, _other: str) -> None:
 class Fault:
     """do: what happens. lasts: seconds until `mend`, which puts right what does not come back by itself, such as a pulled cable.
 
-    servers: who answers the instance's writes in turn, one of these lists. fenced: who is fenced, and nobody else.
+    servers: who answers the instance's writes in turn, one of these lists. fenced: who is fenced, and nobody else. export: the only kind
+    that can have it, empty for all.
     """
 
     do: Step
@@ -31,6 +32,7 @@ class Fault:
     fenced: tuple[str, ...] = ()
     lasts: float = 0
     mend: Step = nothing
+    export: str = ""
 
 
 STAYS = (("serving",),)
@@ -153,8 +155,8 @@ FAULTS = {
     "power_cut": Fault(_cut_power, MOVES, fenced=("serving",)),
     "panic": Fault(_panic, MOVES, fenced=("serving",)),
     "freeze": Fault(_freeze, MOVES, fenced=("serving",)),
-    "export_killed": Fault(_kill_export, STAYS, lasts=20),
-    "export_stalled": Fault(_stop_export, STAYS, lasts=30, mend=_thaw_exports),
+    "export_killed": Fault(_kill_export, STAYS, lasts=20, export="aoe"),
+    "export_stalled": Fault(_stop_export, STAYS, lasts=30, mend=_thaw_exports, export="aoe"),
     "replication_cut": Fault(_lose_replication, STAYS, lasts=60, mend=_have_replication),
     "storage_cable_pulled": Fault(_pull_storage_cable, MOVES, fenced=("serving",), lasts=120, mend=_plug_storage_cable),
     "one_way_loss": Fault(_deafen, MOVES, fenced=("serving",), lasts=120, mend=_undeafen),

@@ -19,8 +19,8 @@ from pathlib import Path
 from tests.e2e.lab import NAMESPACE, ROOT, Lab, wait_until
 
 INSTANCE = "web1"
-# What exports its volume.
-EXPORT = f"bareroot-aoe@volume-{INSTANCE}-root.service"
+# What exports its volume, whichever way.
+EXPORT = f"bareroot-*@volume-{INSTANCE}-root.service"
 WITNESSES = {"blocks": "write /root/blocks", "files": "create /root/files"}
 PORTS = ("sn1-storage", "sn2-storage")
 FIO = "/root/fio/ld-linux-x86-64.so.2 --library-path /root/fio /root/fio/fio"
@@ -42,7 +42,10 @@ TROUBLE = "I/O error|EXT4-fs (error|warning)|Aborting journal|Remounting filesys
 
 @dataclass(frozen=True)
 class Report:
-    """What became of the loads. servers: {shelf.slot: who answered writes, one after the other}. stall in seconds."""
+    """What became of the loads. stall in seconds.
+
+    servers: {shelf.slot, or the address of a target by NVMe/TCP: who answered, one after the other}.
+    """
 
     witnesses: dict[str, dict[str, float]]
     fio: dict[str, int]
