@@ -29,12 +29,16 @@ options:
     description: What M(bareroot.cloud.template_volumes) returned as RV(bareroot.cloud.template_volumes#module:templates).
     type: dict
     required: true
+  export:
+    description: How volumes are exported of instances that do not say it, V(aoe) or V(nvme).
+    type: str
+    required: true
 """
 
 EXAMPLES = r"""
 - name: Show the volumes
   ansible.builtin.debug:
-    msg: "{{ here | bareroot.cloud.instance_volume_list(records.instances, fetched.templates) }}"
+    msg: "{{ here | bareroot.cloud.instance_volume_list(records.instances, fetched.templates, 'aoe') }}"
 """
 
 RETURN = r"""
@@ -45,7 +49,9 @@ _value:
 """
 
 
-def instance_volume_list(instances: list[dict[str, Any]], records: dict[str, Any], templates: dict[str, str]) -> list[dict[str, Any]]:
+def instance_volume_list(
+    instances: list[dict[str, Any]], records: dict[str, Any], templates: dict[str, str], export: str
+) -> list[dict[str, Any]]:
     """Return one dictionary an instance."""
     found: list[dict[str, Any]] = []
     for instance in instances:
@@ -60,7 +66,7 @@ def instance_volume_list(instances: list[dict[str, Any]], records: dict[str, Any
                 "state": "present",
                 "template": templates[instance["template"]],
                 "half": instance["half"],
-                "export": instance["volume_export"],
+                "export": instance["volume_export"] or export,
                 "size": instance["disk_size"],
                 "root_address": record["volumes"]["root"],
                 "seed_address": record["volumes"]["seed"],

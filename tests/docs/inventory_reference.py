@@ -95,7 +95,8 @@ def default_of(option: dict[str, Any]) -> str:
 def describe(option: dict[str, Any]) -> str:
     parts = [plain(sentence) for sentence in sentences(option)]
     if "choices" in option:
-        parts.append(f"Choices: {', '.join(f'`{choice}`' for choice in option['choices'])}.")
+        choices = (f"`{choice}`" if choice else "empty" for choice in option["choices"])
+        parts.append(f"Choices: {', '.join(choices)}.")
     for name, part in option.get("options", {}).items():
         parts.append(f"`{name}` ({type_of(part)}{', required' if part.get('required') else ''}): {describe(part)}")
     return " ".join(parts)

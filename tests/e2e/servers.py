@@ -72,7 +72,7 @@ def note(servers: dict[str, list[str]], address: str, port: str) -> None:
 
 
 def listen() -> socket.socket:
-    """Return a socket that hears all answers on all interfaces, also those that come later: a machine that is switched on has a new port."""
+    """Return a socket that hears all answers on all interfaces, also later ones: a machine that is switched on has a new port."""
     # A bridge takes the frames of its ports before anybody else but those who want all protocols.
     listener = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
     program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *instruction) for instruction in FILTER))

@@ -361,7 +361,7 @@ RIGHT = {
     "instance_vcpus": st.integers(1, 8),
     "instance_template": st.sampled_from(["debian", "debian-0123456789abcdef"]),
     "instance_disk_size": st.from_regex(r"[1-9][0-9]{0,3}[MGT]", fullmatch=True),
-    "instance_volume_export": st.sampled_from(["aoe", "nvme"]),
+    "instance_volume_export": st.sampled_from(["", "aoe", "nvme"]),
     "instance_mac": st.just("") | MACS,
     "instance_address": st.sampled_from(["", "10.2.0.10/24"]) | st.builds("{}/{}".format, ADDRESS, st.integers(0, 33)),
     "instance_gateway": st.sampled_from(["", "10.2.0.1"]) | ADDRESS,
