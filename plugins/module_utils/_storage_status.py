@@ -12,7 +12,7 @@ from typing import Any
 from . import _drbd, _raid
 from ._storage_layout import HALVES
 from ._table import table
-from ._volumes import WARNING_PERCENT, metadata_growth
+from ._volumes import NVME, WARNING_PERCENT, metadata_growth
 
 HALF_COLUMNS = ("half", "served by", "roles", "disks", "connection", "synced", "size", "free")
 VOLUME_COLUMNS = ("volume", "half", "size", "export", "address", "exported by", "seen")
@@ -336,7 +336,7 @@ def _devices(site: Site) -> Iterator[str]:
 
 def _advice(volume: Answer) -> tuple[str, str]:
     """Return what to look at where a volume is missing, and what brings one back that is down."""
-    if volume["export"] == "nvme":
+    if volume["export"] == NVME:
         return f"what says systemctl status bareroot-nvme@{volume['half']} there", "it comes back by itself"
     return "does aoe-discover there help", f"aoe-revalidate e{volume['address']} there brings it back"
 

@@ -24,7 +24,8 @@ TEMPLATE_TAG = "bareroot.template."
 GROWN_TAG = "bareroot.grown"
 PAUSED_TAG = "bareroot.paused."
 OWN_TAGS = (EXPORT_TAG, ADDRESS_TAG, TEMPLATE_TAG, GROWN_TAG, PAUSED_TAG)
-EXPORTS = ("aoe", "nvme")
+NVME = "nvme"
+EXPORTS = ("aoe", NVME)
 # What a rollback makes, and what it puts aside. No other volume can be called so.
 NEW, OLD = ".new", ".old"
 NAME = re.compile(r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?")
@@ -37,6 +38,8 @@ UNITS = {"M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 IMAGE_SHELF = 1000
 # The AoE protocol's limit: the highest slot means "all".
 SLOTS = 255
+# The kernel's limit for a subsystem of nvmet. A half with more could not be brought up any more.
+MOST_NAMESPACES = 1024
 EXTENT = 4 << 20
 # A pool that is full fails the writes of all its volumes; up to here new ones are made.
 LEAST_FREE_PERCENT = 5
@@ -270,6 +273,16 @@ def require_room(name: str, group: str, pools: list[Pool]) -> None:
             raise ValueError(f"{pool.half} has no room for {name}: {pool.shortage}")
 
 
+def require_namespace(name: str, group: str, volumes: Iterable[Volume]) -> None:
+    """Refuse one more volume by NVMe/TCP than a half can have."""
+    others = [volume for volume in volumes if volume.group == group and volume.name != name and NVME in (volume.export, volume.paused)]
+    if len(others) >= MOST_NAMESPACES:
+        half = group.removeprefix(GROUP_PREFIX)
+        raise ValueError(
+            f"{half} has {len(others)} volumes by NVMe/TCP, which is all that it can have; export {name} by aoe, or put it elsewhere"
+        )
+
+
 def wanted(options: dict, volumes: dict[str, Volume], pools: list[Pool], half: str = "") -> Volume:
     """Return the volume as it should be.
 
@@ -291,6 +304,8 @@ def wanted(options: dict, volumes: dict[str, Volume], pools: list[Pool], half: s
     place = present.group if present else origin.group if origin else pool_for(half, pools).group
     if not present or bytes_wanted > present.size:
         require_room(name, place, pools)
+    if options["export"] == NVME:
+        require_namespace(name, place, volumes.values())
     template_is = present.template if present else template
     return Volume(name, place, bytes_wanted, template_is, options["export"], options["address"] if options["export"] else "")
 

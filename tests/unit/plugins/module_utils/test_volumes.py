@@ -359,3 +359,18 @@ def test_a_clone_in_a_half_that_has_no_template_is_refused():
     there = {"tpl": Volume("tpl", "bareroot_half0", 4 << 20)}
     with pytest.raises(ValueError, match=r"^template tpl of web1 is in half0, not in half1; a clone lies where its template is$"):
         _volumes.wanted(options(template="tpl"), there, HALVES, "half1")
+
+
+def test_a_half_has_no_more_volumes_by_nvme_tcp_than_it_can_bring_up():
+    pool = Pool("bareroot_half0", 48 * GIB, 0)
+    full = {f"v{number}": Volume(f"v{number}", "bareroot_half0", GIB, "", "nvme", f"1.{number}") for number in range(1024)}
+    asked = options("new", "1G", export="nvme", address="9.0")
+    assert refusal(_volumes.wanted, asked, full, [pool]) == (
+        "half0 has 1024 volumes by NVMe/TCP, which is all that it can have; export new by aoe, or put it elsewhere"
+    )
+    paused = {**full, "v0": replace(full["v0"], export="", paused="nvme")}
+    assert refusal(_volumes.wanted, asked, paused, [pool])
+    for other in (replace(full["v0"], export="aoe"), replace(full["v0"], group="bareroot_half1")):
+        assert not refusal(_volumes.wanted, asked, {**full, "v0": other}, [pool])
+    assert not refusal(_volumes.wanted, {**asked, "export": "aoe"}, full, [pool])
+    assert not refusal(_volumes.wanted, options("v7", export="nvme", address="1.7"), full, [pool])
