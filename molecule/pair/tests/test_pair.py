@@ -34,16 +34,18 @@ def test_a_half_is_primary_on_one_and_whole_on_both(storage_nodes, half):
 
 
 @halves
-def test_volumes_and_card_of_a_half_are_where_it_is_primary(storage_nodes, half):
+def test_volumes_card_and_target_of_a_half_are_where_it_is_primary(storage_nodes, half):
     for host in storage_nodes.values():
         is_primary = host.check_output(f"drbdadm role {half}").startswith("Primary")
         assert host.file(f"/sys/class/net/{half}").exists is is_primary
         assert host.run(f"vgs bareroot_{half}").succeeded is is_primary
+        assert host.file(f"/sys/kernel/config/nvmet/ports/{HALVES.index(half) + 1}").exists is is_primary
 
 
 @halves
-def test_a_half_has_the_same_mac_on_both(storage_nodes, half):
-    assert len({host.file(f"/etc/bareroot/{half}.mac").content_string for host in storage_nodes.values()}) == 1
+def test_a_half_has_the_same_mac_address_and_name_on_both(storage_nodes, half):
+    for kind in ("mac", "nvme"):
+        assert len({host.file(f"/etc/bareroot/{half}.{kind}").content_string for host in storage_nodes.values()}) == 1
 
 
 def test_root_images_are_served_by_both(storage_nodes):
