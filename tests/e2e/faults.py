@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tests.e2e.lab import Lab, wait_until
-from tests.e2e.loads import EXPORT, INSTANCE
+from tests.e2e.loads import AOE_EXPORT, INSTANCE
 
 Step = Callable[[Lab, str, str], None]
 REPLICATION_PORTS = "7788-7789"
 HARDWARE_NODE = "ssh -F /var/lib/bareroot/access/ssh_config"
-VBLADE = f"$(systemctl show --property MainPID --value '{EXPORT}')"
+VBLADE = f"$(systemctl show --property MainPID --value {AOE_EXPORT})"
 
 
 def nothing(_lab: Lab, _serving: str, _other: str) -> None:
@@ -23,8 +23,7 @@ def nothing(_lab: Lab, _serving: str, _other: str) -> None:
 class Fault:
     """do: what happens. lasts: seconds until `mend`, which puts right what does not come back by itself, such as a pulled cable.
 
-    servers: who answers the instance's writes in turn, one of these lists. fenced: who is fenced, and nobody else. export: the only kind
-    that can have it, empty for all.
+    servers: who answers writes in turn, one of these lists. fenced: who is fenced, and nobody else.
     """
 
     do: Step
@@ -32,7 +31,6 @@ class Fault:
     fenced: tuple[str, ...] = ()
     lasts: float = 0
     mend: Step = nothing
-    export: str = ""
 
 
 STAYS = (("serving",),)
@@ -155,8 +153,8 @@ FAULTS = {
     "power_cut": Fault(_cut_power, MOVES, fenced=("serving",)),
     "panic": Fault(_panic, MOVES, fenced=("serving",)),
     "freeze": Fault(_freeze, MOVES, fenced=("serving",)),
-    "export_killed": Fault(_kill_export, STAYS, lasts=20, export="aoe"),
-    "export_stalled": Fault(_stop_export, STAYS, lasts=30, mend=_thaw_exports, export="aoe"),
+    "export_killed": Fault(_kill_export, STAYS, lasts=20),
+    "export_stalled": Fault(_stop_export, STAYS, lasts=30, mend=_thaw_exports),
     "replication_cut": Fault(_lose_replication, STAYS, lasts=60, mend=_have_replication),
     "storage_cable_pulled": Fault(_pull_storage_cable, MOVES, fenced=("serving",), lasts=120, mend=_plug_storage_cable),
     "one_way_loss": Fault(_deafen, MOVES, fenced=("serving",), lasts=120, mend=_undeafen),

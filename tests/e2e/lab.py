@@ -94,9 +94,18 @@ class Lab:
         """Return what a playbook prints. Raises CalledProcessError."""
         return subprocess.run(self.playbook_argv(name, *options), check=True, capture_output=True, text=True, cwd=ROOT).stdout
 
+    def module(self, machine: str, name: str, **options: object) -> None:
+        """Run one of the collection's modules there. Raises CalledProcessError."""
+        where = ["-e", f"ansible_host={self.address(machine)}", machine]
+        argv = ["ansible", *self._inventories(), *where, "-m", f"bareroot.cloud.{name}", "-a", json.dumps(options)]
+        subprocess.run(argv, check=True, capture_output=True, text=True, cwd=ROOT)
+
     def playbook_argv(self, name: str, *options: str) -> list[str]:
-        inventories = [argument for inventory in INVENTORIES for argument in ("--inventory", str(inventory))]
-        return ["ansible-playbook", *inventories, str(ROOT / "playbooks" / name), *options]
+        return ["ansible-playbook", *self._inventories(), str(ROOT / "playbooks" / name), *options]
+
+    @staticmethod
+    def _inventories() -> list[str]:
+        return [argument for inventory in INVENTORIES for argument in ("--inventory", str(inventory))]
 
 
 def wait_until(what: str, condition: Callable[[], object], seconds: float) -> None:

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Three loads in an instance, and what became of them: blocks, files, and fio that reads back what it wrote.
 
+A fourth one writes blocks from a HardwareNode to a volume of the same half, by AoE, since the instance's own may be by NVMe/TCP.
 What was acknowledged is noted on the machine that runs this, which no fault touches. Who answers on the storage network is noted too.
 python -m tests.e2e.loads: begins them; they go on until Loads.end is called, by another process too.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -19,10 +21,17 @@ from pathlib import Path
 from tests.e2e.lab import NAMESPACE, ROOT, Lab, wait_until
 
 INSTANCE = "web1"
-# What exports its volume, whichever way.
-EXPORT = f"bareroot-*@volume-{INSTANCE}-root.service"
-WITNESSES = {"blocks": "write /root/blocks", "files": "create /root/files"}
-PORTS = ("sn1-storage", "sn2-storage")
+# shelf.slot of the volume by AoE.
+ADDRESS = "8.0"
+# Where each of them runs, and what it does.
+WITNESSES = {
+    "blocks": (INSTANCE, "write /root/blocks"),
+    "files": (INSTANCE, "create /root/files"),
+    "aoe": ("hn1", f"write /dev/etherd/e{ADDRESS}"),
+}
+AOE_EXPORT = "bareroot-aoe@volume-load.service"
+STORAGE_NODES = ("sn1", "sn2")
+PORTS = tuple(f"{node}-storage" for node in STORAGE_NODES)
 FIO = "/root/fio/ld-linux-x86-64.so.2 --library-path /root/fio /root/fio/fio"
 # Not all that the guest can: it shares its processors with all others.
 FIO_JOB = (
@@ -87,16 +96,30 @@ class Loads:
         self._bring()
         self.lab.run(INSTANCE, "dmesg --clear; systemctl reset-failed fio 2>/dev/null; rm -f /root/fio/result.json")
         self._start("servers", [*NAMESPACE, sys.executable, str(ROOT / "tests/e2e/servers.py"), *PORTS])
-        for name, what in WITNESSES.items():
-            self._start(name, self.lab.ssh(INSTANCE, f"exec python3 /root/witness.py {what}", LOAD_PATIENCE))
+        for name, (machine, what) in WITNESSES.items():
+            self._start(name, self.lab.ssh(machine, f"exec python3 /root/witness.py {what}", LOAD_PATIENCE))
         self.lab.run(INSTANCE, f"systemctl stop fio; systemd-run --quiet --unit fio --property RemainAfterExit=yes {FIO} {FIO_JOB}")
         wait_until("the loads write", lambda: all(self._log(name).stat().st_size > 0 for name in WITNESSES), 120)
 
     def _bring(self) -> None:
-        self.lab.run(INSTANCE, "cat >/root/witness.py", data=(ROOT / "tests/e2e/witness.py").read_bytes())
+        for machine in {machine for machine, _what in WITNESSES.values()}:
+            self.lab.run(machine, "cat >/root/witness.py", data=(ROOT / "tests/e2e/witness.py").read_bytes())
+        serving, half = self.home()
+        self.lab.module(serving, "volume", name="load", size="16M", half=half, export="aoe", address=ADDRESS)
+        self.lab.run("hn1", f"/usr/lib/bareroot/volumes-ready {ADDRESS}")
         if not self.lab.run(INSTANCE, "ls /root/fio/fio 2>/dev/null || true"):
             packed = subprocess.run(self.lab.ssh("cn1", PACK), check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
             self.lab.run(INSTANCE, "mkdir -p /root/fio && tar -C /root/fio -x -z", data=packed, timeout=300)
+
+    def home(self) -> tuple[str, str]:
+        """Return which StorageNode serves the instance's volume, and the half in which it lies."""
+        found = []
+        for node in STORAGE_NODES:
+            with contextlib.suppress(subprocess.SubprocessError):
+                said = self.lab.run(node, f"lvs --noheadings --options vg_name --select lv_name={INSTANCE}-root").strip()
+                found += [(node, said.removeprefix("bareroot_"))] if said else []
+        (home,) = found
+        return home
 
     def _log(self, name: str) -> Path:
         return self.directory / f"{name}.log"
@@ -131,16 +154,17 @@ class Loads:
         servers = json.loads(self._log("servers").read_text())
         job = json.loads(self.lab.run(INSTANCE, "cat /root/fio/result.json; systemctl stop fio"))["jobs"][0]
         return Report(
-            witnesses={name: self._verdict(name, what.split()[1]) for name, what in WITNESSES.items()},
+            witnesses={name: self._verdict(name) for name in WITNESSES},
             fio={"error": job["error"], "verified": job["read"]["total_ios"]},
             servers={address: [port.split("-")[0] for port in ports] for address, ports in servers.items()},
             trouble=self.lab.run(INSTANCE, f"dmesg | grep -E '{TROUBLE}' || true").strip(),
         )
 
-    def _verdict(self, name: str, target: str) -> dict[str, float]:
+    def _verdict(self, name: str) -> dict[str, float]:
+        machine, what = WITNESSES[name]
         # It ends with 1 where something was lost, and says so all the same.
-        command = f"python3 /root/witness.py verify {target} || true"
-        return json.loads(self.lab.run(INSTANCE, command, data=self._log(name).read_bytes(), timeout=300))
+        command = f"python3 /root/witness.py verify {what.split()[1]} || true"
+        return json.loads(self.lab.run(machine, command, data=self._log(name).read_bytes(), timeout=300))
 
 
 def _is(pid: int, name: str) -> bool:
@@ -149,7 +173,8 @@ def _is(pid: int, name: str) -> bool:
         command = Path(f"/proc/{pid}/cmdline").read_text()
     except FileNotFoundError:
         return False
-    return state != "Z" and WITNESSES.get(name, f"{name}.py") in command.replace("\0", " ")
+    what = WITNESSES[name][1] if name in WITNESSES else f"{name}.py"
+    return state != "Z" and what in command.replace("\0", " ")
 
 
 if __name__ == "__main__":
