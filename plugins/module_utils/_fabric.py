@@ -7,6 +7,7 @@ from . import _xen_host
 from ._access import Access
 from ._instances import View
 from ._runner import RunError
+from ._xen_host import Host
 
 
 def look(access: Access, addresses: dict[str, str] | None = None) -> View:
@@ -19,6 +20,12 @@ def look(access: Access, addresses: dict[str, str] | None = None) -> View:
         else:
             hosts[node] = _xen_host.parse_inspection(node, answer)
     return View(hosts, silent, addresses or {})
+
+
+def find_copies(access: Access, nodes: list[str]) -> dict[str, Host]:
+    """Ask some HardwareNodes, side by side, which domains are there and no more: one that wakes up an instance has other things to do."""
+    answers = access.run_on_all(nodes, [*_xen_host.INSPECT, "--domains"])
+    return {node: _xen_host.parse_domains(node, answer) for node, answer in answers.items() if not isinstance(answer, RunError)}
 
 
 def start(access: Access, instance: dict, timeout: int) -> None:

@@ -71,14 +71,8 @@ def reach(node: str) -> list[str]:
 
 def parse_inspection(name: str, text: str) -> Host:
     """Read what the program `inspect` of a HardwareNode's image prints. Raises ValueError, naming the node, if that is something else."""
-    sections: dict[str, list[str]] = {}
-    current: list[str] = []
-    for line in text.splitlines():
-        if line.startswith("== "):
-            current = sections.setdefault(line[3:], [])
-        else:
-            current.append(line)
     try:
+        sections = _sections(text)
         facts = {key.strip(): value.strip() for key, _colon, value in (line.partition(":") for line in sections["host"])}
         configurations = {entry["config"]["c_info"]["name"]: entry["config"] for entry in json.loads("\n".join(sections["configurations"]))}
         return Host(
@@ -94,7 +88,31 @@ def parse_inspection(name: str, text: str) -> Host:
             migrations=frozenset(sections["migrations"]),
         )
     except (KeyError, ValueError, IndexError, TypeError, AttributeError) as error:
-        raise ValueError(f"{name} does not say what a Xen host of bareroot says ({error!r}): does it run its newest image?") from error
+        raise _not_understood(name, error) from error
+
+
+def parse_domains(name: str, text: str) -> Host:
+    """Read what `inspect --domains` prints: which domains are there, without what they consist of. Raises ValueError likewise."""
+    try:
+        sections = _sections(text)
+        return Host(name, domains=_domains(sections["domains"], {}), migrations=frozenset(sections["migrations"]))
+    except (KeyError, ValueError) as error:
+        raise _not_understood(name, error) from error
+
+
+def _sections(text: str) -> dict[str, list[str]]:
+    sections: dict[str, list[str]] = {}
+    current: list[str] = []
+    for line in text.splitlines():
+        if line.startswith("== "):
+            current = sections.setdefault(line[3:], [])
+        else:
+            current.append(line)
+    return sections
+
+
+def _not_understood(name: str, error: Exception) -> ValueError:
+    return ValueError(f"{name} does not say what a Xen host of bareroot says ({error!r}): does it run its newest image?")
 
 
 def _domains(lines: list[str], configurations: dict[str, dict[str, Any]]) -> dict[str, Domain]:

@@ -250,9 +250,9 @@ class Migration:
     def _put_right(self, reason: str) -> _migration.Verdict:
         deadline = time.monotonic() + SETTLE_TIMEOUT
         while True:
-            view = _fabric.look(self.access)
+            hosts = _fabric.find_copies(self.access, [self.source, self.target])
             patient = time.monotonic() < deadline
-            verdict = _migration.resolve(self.name, view.hosts.get(self.source), view.hosts.get(self.target), patient)
+            verdict = _migration.resolve(self.name, hosts.get(self.source), hosts.get(self.target), patient)
             if verdict.settled or not patient:
                 break
             time.sleep(SETTLE_PAUSE)

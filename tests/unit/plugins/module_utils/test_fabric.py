@@ -51,6 +51,12 @@ def test_all_nodes_are_looked_at_and_the_silent_ones_named():
     assert sorted(access.calls) == [(node, ["/usr/lib/bareroot/inspect"], "", 60) for node in NODES]
 
 
+def test_some_nodes_are_asked_for_their_domains_only_and_the_silent_ones_left_out():
+    access = FakeAccess({"hn1": BARE, "hn2": failure(rc=124), "hn3": BARE})
+    assert _fabric.find_copies(access, ["hn1", "hn2"]) == {"hn1": _xen_host.parse_domains("hn1", BARE)}
+    assert sorted(access.calls) == [(node, ["/usr/lib/bareroot/inspect", "--domains"], "", 60) for node in ("hn1", "hn2")]
+
+
 def test_a_node_that_says_something_else_is_an_error_and_not_silence():
     with pytest.raises(ValueError, match=r"^hn2 does not say what a Xen host of bareroot says"):
         _fabric.look(FakeAccess({"hn1": BARE, "hn2": "Welcome\n", "hn3": BARE}))

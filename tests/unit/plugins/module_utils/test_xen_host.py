@@ -125,10 +125,21 @@ def test_states_as_xl_writes_them(state, paused, down):
     assert (domain.is_paused, domain.is_down) == (paused, down)
 
 
-def refused(text):
+def test_which_domains_are_there_is_read_without_what_they_consist_of():
+    host = _xen_host.parse_domains("hn1", f"== domains\n{HEADING}{DOM0}{WEB1}== migrations\nweb1\n")
+    assert (host.name, host.migrations) == ("hn1", {"web1"})
+    assert {name: (domain.memory, domain.state) for name, domain in host.domains.items()} == {"web1": (256, read().domains["web1"].state)}
+
+
+@pytest.mark.parametrize("text", ["", "Linux hn1 6.12\n", f"== domains\n{HEADING}{WEB1}== migrations\n", f"== domains\n{HEADING}{DOM0}"])
+def test_what_does_not_say_which_domains_are_there_is_refused(text):
+    assert refused(text, _xen_host.parse_domains)
+
+
+def refused(text, parse=_xen_host.parse_inspection):
     """Whether it is refused, as it must be."""
     try:
-        _xen_host.parse_inspection("hn1", text)
+        parse("hn1", text)
     except ValueError as error:
         reason = str(error)
     else:

@@ -125,7 +125,7 @@ class Fabric:
         if node in self.silent:
             return 255, "", f"{ROUTE}\n"
         answers = {
-            _xen_host.INSPECT[0]: lambda: (0, self._inspection(node), ""),
+            _xen_host.INSPECT[0]: lambda: (0, self._inspection(node, *words), ""),
             _xen_host.FIND: self._find,
             "sh": lambda: self.receiver,
             _xen_host.SEND: self._send,
@@ -158,16 +158,21 @@ class Fabric:
             copies[name] = RUNNING
         return 0, "", ""
 
-    def _inspection(self, node):
+    def _inspection(self, node, only=""):
         copies = self.nodes[node]
         lines = "".join(f"{name} 1 256 1 {state} 25.9\n" for name, state in copies.items())
         disks, cards = [{"pdev_path": "/dev/etherd/e1.0"}], [{"mac": "00:16:3e:00:00:01", "bridge": "xenbr0"}]
         long = [{"config": {"c_info": {"type": "pvh", "name": name}, "disks": disks, "nics": cards}} for name in copies]
-        return (
-            f"== host\nnr_cpus : 1\nhw_caps : 078bf3fd\nvirt_caps : pv hvm hap\nfree_memory : {self.free}\nxen_version : 4.20.5-pre\n"
+        domains = (
             f"== domains\nName ID Mem VCPUs\tState\tTime(s)\nDomain-0 0 1024 1 r----- 68.5\n{lines}"
-            f"== configurations\n{json.dumps(long)}\n== volumes\n{self.volumes[node]}== bridges\nxenbr0\n"
             f"== migrations\n{'web1' if self.unit and node == 'hn1' else ''}\n"
+        )
+        if only == "--domains":
+            return domains
+        return (
+            f"{domains}== host\nnr_cpus : 1\nhw_caps : 078bf3fd\n"
+            f"virt_caps : pv hvm hap\nfree_memory : {self.free}\nxen_version : 4.20.5-pre\n"
+            f"== configurations\n{json.dumps(long)}\n== volumes\n{self.volumes[node]}== bridges\nxenbr0\n"
         )
 
 
