@@ -59,7 +59,7 @@ options:
     type: int
     default: 1
   volumes:
-    description: AoE addresses of its root volume, which has its kernel, and of its seed volume. Needed to start it.
+    description: Addresses, as shelf.slot, of its root volume, which has its kernel, and of its seed volume. Needed to start it.
     type: list
     elements: str
     default: []

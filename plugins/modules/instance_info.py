@@ -71,7 +71,7 @@ instances:
       description: Its address on the instance network, without prefix length; empty where the inventory gives it none.
       type: str
     volumes:
-      description: AoE addresses of its volumes, the root first.
+      description: Addresses of its volumes, as shelf.slot, the root first.
       type: list
       elements: str
   sample: [{name: web1, state: running, node: hn1, memory: 256, vcpus: 1, uuid: 6d4e9d54-…, type: pvh, mac: "00:16:3e:12:34:56",

@@ -9,7 +9,7 @@ DOCUMENTATION = r"""
 module: instance_records
 short_description: Allocate what instances keep for ever
 description:
-  - Gives each instance, once, a UUID, a MAC, an SSH host key with a certificate, and AoE addresses for its volumes, and records them on
+  - Gives each instance, once, a UUID, a MAC, an SSH host key with a certificate, and addresses for its volumes, and records them on
     the ConfigNode. An instance that is gone keeps its record; what it was given is never given to another one.
   - Also returns each instance's personality for cloud-init. It holds the private host key, so use C(no_log) on the task.
 version_added: 0.1.0
@@ -75,7 +75,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 instances:
-  description: For each instance, by name, its UUID, MAC, the AoE addresses of its volumes, and the files of its personality.
+  description: For each instance, by name, its UUID, MAC, the addresses of its volumes, and the files of its personality.
   type: dict
   returned: success
   sample: {web1: {uuid: 6d4e9d54-…, mac: "00:16:3e:12:34:56", volumes: {root: "1.0", seed: "1.1"}, seed: {meta-data: …}}}

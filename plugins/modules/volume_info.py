@@ -57,7 +57,7 @@ volumes:
       description: How it is exported; empty where it is not.
       type: str
     address:
-      description: AoE shelf.slot; empty where it is not exported.
+      description: Where clients find it, as shelf.slot; empty where it is not exported.
       type: str
     device:
       description: Its device on the StorageNode.
