@@ -20,10 +20,9 @@ description:
   - Makes tables of the halves, the volumes and the cluster, and lists in words what is wrong, from what C(playbooks/storage_status.yml)
     registered on each machine. A machine that did not answer is listed as such, and is no error.
   - A StorageNode has C(storage_status_drbd) of M(bareroot.cloud.drbd_info), C(storage_status_volumes) of M(bareroot.cloud.volume_info),
-    C(storage_status_exports), a command that prints the units that run and export something, and C(storage_status_raid), one that prints C(/proc/mdstat),
-    where there is one. A HardwareNode has C(storage_status_devices), a command that
-    prints the volumes that it sees, their sizes and states. With two StorageNodes, the first ConfigNode has C(storage_status_cluster) of
-    M(bareroot.cloud.cluster_info).
+    C(storage_status_exports), a command that prints the units that export something, and C(storage_status_raid), one that prints
+    C(/proc/mdstat), where there is one. A HardwareNode has C(storage_status_devices), a command that prints the volumes that it sees, their
+    sizes and states. With two StorageNodes, the first ConfigNode has C(storage_status_cluster) of M(bareroot.cloud.cluster_info).
 options:
   _input:
     description: The variable C(hostvars).
