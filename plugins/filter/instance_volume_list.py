@@ -30,15 +30,16 @@ options:
     type: dict
     required: true
   export:
-    description: How volumes are exported of instances that do not say it, V(aoe) or V(nvme).
+    description: How volumes are exported of instances that do not say it.
     type: str
-    required: true
+    choices: [aoe, nvme]
+    default: aoe
 """
 
 EXAMPLES = r"""
 - name: Show the volumes
   ansible.builtin.debug:
-    msg: "{{ here | bareroot.cloud.instance_volume_list(records.instances, fetched.templates, 'aoe') }}"
+    msg: "{{ here | bareroot.cloud.instance_volume_list(records.instances, fetched.templates) }}"
 """
 
 RETURN = r"""
@@ -50,7 +51,7 @@ _value:
 
 
 def instance_volume_list(
-    instances: list[dict[str, Any]], records: dict[str, Any], templates: dict[str, str], export: str
+    instances: list[dict[str, Any]], records: dict[str, Any], templates: dict[str, str], export: str = "aoe"
 ) -> list[dict[str, Any]]:
     """Return one dictionary an instance."""
     found: list[dict[str, Any]] = []

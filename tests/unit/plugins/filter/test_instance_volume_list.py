@@ -35,13 +35,13 @@ WEB1 = {
 
 
 def test_an_instance_gets_the_volumes_of_its_record():
-    assert instance_volume_list([instance()], RECORDS, TEMPLATES, "aoe") == [WEB1]
+    assert instance_volume_list([instance()], RECORDS, TEMPLATES) == [WEB1]
 
 
 @pytest.mark.parametrize("state", ["running", "stopped", "present"])
 @pytest.mark.parametrize("delete_volumes", [False, True])
 def test_whatever_is_not_absent_has_volumes(state, delete_volumes):
-    assert instance_volume_list([instance(state=state, delete_volumes=delete_volumes)], RECORDS, TEMPLATES, "aoe") == [WEB1]
+    assert instance_volume_list([instance(state=state, delete_volumes=delete_volumes)], RECORDS, TEMPLATES) == [WEB1]
 
 
 @pytest.mark.parametrize(("given", "default", "found"), [("", "nvme", "nvme"), ("", "aoe", "aoe"), ("aoe", "nvme", "aoe")])
@@ -52,7 +52,7 @@ def test_an_instance_that_does_not_say_how_is_exported_like_all(given, default, 
 
 def test_each_instance_gets_its_own_in_their_order():
     asked = [instance("web2", template="other", half="half1", disk_size="10G", volume_export="nvme"), instance("web1")]
-    assert instance_volume_list(asked, RECORDS, TEMPLATES, "aoe") == [
+    assert instance_volume_list(asked, RECORDS, TEMPLATES) == [
         {
             "name": "web2",
             "state": "present",
@@ -69,28 +69,28 @@ def test_each_instance_gets_its_own_in_their_order():
 
 
 def test_an_absent_instance_keeps_its_volumes():
-    assert instance_volume_list([instance(state="absent"), instance()], RECORDS, TEMPLATES, "aoe") == [WEB1]
+    assert instance_volume_list([instance(state="absent"), instance()], RECORDS, TEMPLATES) == [WEB1]
 
 
 @pytest.mark.parametrize(("records", "templates"), [(RECORDS, TEMPLATES), ({}, {})], ids=["recorded", "unknown"])
 def test_an_absent_instance_loses_its_volumes_where_they_may_be_deleted(records, templates):
     asked = [instance(state="absent", delete_volumes=True)]
-    assert instance_volume_list(asked, records, templates, "aoe") == [{"name": "web1", "state": "absent"}]
+    assert instance_volume_list(asked, records, templates) == [{"name": "web1", "state": "absent"}]
 
 
 def test_without_instances_there_are_no_volumes():
-    assert instance_volume_list([], RECORDS, TEMPLATES, "aoe") == []
+    assert instance_volume_list([], RECORDS, TEMPLATES) == []
 
 
 def test_what_is_given_is_not_changed():
     asked, records, templates = [instance()], copy.deepcopy(RECORDS), dict(TEMPLATES)
-    instance_volume_list(asked, records, templates, "aoe")
+    instance_volume_list(asked, records, templates)
     assert (asked, records, templates) == ([instance()], RECORDS, TEMPLATES)
 
 
 def test_the_module_takes_every_option_that_is_given_and_none_is_left_out():
     assert WEB1.keys() == instance_volumes.INSTANCE.keys()
-    (absent,) = instance_volume_list([instance(state="absent", delete_volumes=True)], {}, {}, "aoe")
+    (absent,) = instance_volume_list([instance(state="absent", delete_volumes=True)], {}, {})
     assert absent.keys() <= instance_volumes.INSTANCE.keys()
     assert absent["state"] in instance_volumes.INSTANCE["state"]["choices"]
 
@@ -98,4 +98,4 @@ def test_the_module_takes_every_option_that_is_given_and_none_is_left_out():
 @pytest.mark.parametrize(("records", "templates"), [({}, TEMPLATES), (RECORDS, {})], ids=["record", "template"])
 def test_what_is_not_known_is_no_silent_default(records, templates):
     with pytest.raises(KeyError):
-        instance_volume_list([instance()], records, templates, "aoe")
+        instance_volume_list([instance()], records, templates)

@@ -35,7 +35,7 @@ def test_one_that_is_absent_is_deleted_on_each_storage_node_that_has_a_volume_of
     infos = {"sn1": info("half0", "old-root"), "sn2": info("half1", "old-seed")}
     for node in infos:
         found = instances_here([instance("old", state="absent", delete_volumes=True)], infos, node)
-        assert instance_volume_list(found, {}, {}, "aoe") == [{"name": "old", "state": "absent"}]
+        assert instance_volume_list(found, {}, {}) == [{"name": "old", "state": "absent"}]
 
 
 @pytest.mark.parametrize("node", ["sn1", "sn2"])
