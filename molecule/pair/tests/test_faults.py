@@ -110,6 +110,8 @@ def test_nothing_is_lost(lab: Lab, capsys: pytest.CaptureFixture, name: str):
     loads = Loads(lab)
     loads.begin()
     before = boots(lab)
+    # A new pair still copies.
+    wait_until("both StorageNodes have all data", lambda: is_whole(lab), RECOVERY)
     time.sleep(10)
     begin = time.monotonic()
     endure(lab, fault, roles)
