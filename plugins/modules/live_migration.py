@@ -142,11 +142,13 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils import _addresses, _fabric, _migration, _names, _probe
 from ..module_utils._access import Access
+from ..module_utils._instances import View
 from ..module_utils._runner import RunError, Runner
 
 LONGEST_INTERVAL = 100
-# Until an instance counts as silent, in seconds.
+# Until an instance counts as silent, in seconds: before it is moved, and when it wakes up on a busy target.
 ANSWER_TIMEOUT = 5
+WAKE_TIMEOUT = 30
 # How long xl may take to make up its mind after a break, and between two looks, in seconds.
 SETTLE_TIMEOUT = 60
 SETTLE_PAUSE = 2
@@ -206,10 +208,9 @@ class Migration:
         began = time.monotonic()
         reason = self._send()
         duration = time.monotonic() - began
-        if not reason:
-            # The target is busy waking it up: whoever looks now lengthens the blackout.
-            self.prober.wait_answer(ANSWER_TIMEOUT)
-        node = self._settle(reason)
+        # The target is busy waking it up: whoever looks there now lengthens the blackout.
+        awake = not reason and self.prober.wait_answer(WAKE_TIMEOUT)
+        node = self.target if awake and self._has_left() else self._settle(reason)
         if node != self.target:
             raise BrokenError(f"{self.name} was not migrated to {self.target} and runs on {node}. {reason}", node)
         if reason:
@@ -227,6 +228,11 @@ class Migration:
         except RunError as error:
             return f"xl said: {error.result['stdout'].strip() or error.result['stderr'].strip() or error}"
         return ""
+
+    def _has_left(self) -> bool:
+        """Whether the source has no copy any more: then the one that answers is the one of which xl says that it runs on the target."""
+        hosts = _fabric.find_copies(self.access, [self.source])
+        return self.source in hosts and not View(hosts).copies(self.name)
 
     def _settle(self, reason: str) -> str:
         """Return where the instance runs, once, after putting right what a break left."""

@@ -117,6 +117,13 @@ class Fabric:
         checks = (_xen_host.INSPECT[0], _xen_host.FIND, "sh")
         return [f"{node} {' '.join(argv)}" for node, argv in words if argv[0] not in checks]
 
+    @property
+    def asked_at_last(self):
+        """Return which nodes were asked what is there, after the migration was tried."""
+        calls = self.commands.calls
+        sent = next(number for number, call in enumerate(calls) if _xen_host.SEND in call.argv[-1])
+        return [call.argv[3] for call in calls[sent:] if _xen_host.INSPECT[0] in call.argv[-1]]
+
     def _ssh(self, argv):
         node, (program, *words) = argv[3], shlex.split(argv[-1])
         if self.tried and program == _xen_host.INSPECT[0] and node == "hn1":
@@ -227,8 +234,29 @@ def test_an_instance_is_moved_and_watched_meanwhile(fabric):
     assert fabric.nodes == {"hn1": {}, "hn2": {"web1": RUNNING}}
     assert fabric.prober.made == ("10.2.0.10", 0.05)
     # Nobody looks before it answers.
-    assert fabric.prober.done == ["start", "wait 5", "wait 5", "look", "stop"]
+    assert fabric.prober.done == ["start", "wait 5", "wait 30", "look", "stop"]
+    assert fabric.asked_at_last == ["hn1"]
     assert [call.timeout for call in fabric.commands.calls if _xen_host.SEND in call.argv[-1]] == [600]
+
+
+def test_a_target_that_has_no_time_for_questions_is_believed_when_the_instance_answers(fabric):
+    fabric.breaks({}, {"web1": RUNNING}, answer=(0, "", ""), silent={"hn2"})
+    result = fabric.run()
+    assert (result["changed"], result["to"]) == (True, "hn2")
+    assert fabric.asked_at_last == ["hn1"]
+
+
+def test_the_target_is_asked_where_the_instance_does_not_wake_up(fabric, monkeypatch):
+    monkeypatch.setattr(FakeProber, "wait_answer", lambda _prober, timeout: timeout == live_migration.ANSWER_TIMEOUT)
+    assert fabric.run()["changed"]
+    assert fabric.asked_at_last == ["hn1", "hn2"]
+
+
+def test_the_target_is_asked_where_the_source_kept_a_copy(fabric):
+    fabric.breaks({AWAY: SUSPENDED}, {"web1": RUNNING}, answer=(0, "", ""))
+    assert fabric.run()["changed"]
+    assert fabric.asked_at_last == ["hn1", "hn1", "hn2"]
+    assert fabric.done == [SENT, f"hn1 xl destroy {AWAY}"]
 
 
 def test_probes_and_time_are_as_asked_for(fabric):
