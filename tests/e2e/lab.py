@@ -53,13 +53,17 @@ class Lab:
         """Return what is another one after each boot."""
         return self.run(machine, "cat /proc/sys/kernel/random/boot_id").strip()
 
-    def power(self, machine: str, verb: str) -> None:
-        """Switch a machine on or off by its BMC."""
+    def power(self, machine: str, verb: str) -> str:
+        """Switch a machine on or off by its BMC, or ask for its status. Returns what the BMC says."""
         variables = self._variables
         login = ["-U", variables["node_bmc_user"], "-P", variables["node_bmc_password"], "-C", variables["node_bmc_cipher"]]
         address = self._hosts[machine]["node_bmc_address"]
         argv = [*NAMESPACE, "ipmitool", "-I", "lanplus", "-H", address, *login, "chassis", "power", verb]
-        subprocess.run(argv, check=True, capture_output=True, timeout=60)
+        return subprocess.run(argv, check=True, capture_output=True, timeout=60, text=True).stdout
+
+    def is_off(self, machine: str) -> bool:
+        """Whether a machine has no power."""
+        return "is off" in self.power(machine, "status")
 
     def freeze(self, machine: str) -> None:
         """Let a machine do nothing more, its clock and watchdogs going on."""
@@ -86,9 +90,9 @@ class Lab:
 
     def deafen(self, machine: str, network: str, state: bool) -> None:
         """Lose all that a network would bring a machine, while what it sends arrives; or end that."""
-        # A bucket in which no frame finds room.
-        how = ["add", "root", "tbf", "rate", "8bit", "burst", "1", "latency", "1ms"] if state else ["delete", "root"]
-        subprocess.run([*NAMESPACE, "tc", "qdisc", how[0], "dev", f"{machine}-{network}", *how[1:]], check=True, capture_output=True)
+        # A bucket in which no frame finds room; then a queue as any.
+        how = ["tbf", "rate", "8bit", "burst", "1", "latency", "1ms"] if state else ["pfifo"]
+        subprocess.run([*NAMESPACE, "tc", "qdisc", "replace", "dev", f"{machine}-{network}", "root", *how], check=True, capture_output=True)
 
     def playbook(self, name: str, *options: str) -> str:
         """Return what a playbook prints. Raises CalledProcessError."""

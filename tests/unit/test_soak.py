@@ -22,4 +22,4 @@ def test_more_of_the_same_seed_begin_as_fewer_did():
 def test_what_a_fault_expects_names_the_machines_of_a_pair():
     for fault in FAULTS.values():
         assert {role for sequence in fault.servers for role in sequence} <= {"serving", "other"}
-        assert set(fault.fenced) <= {"serving", "other", "cn1"}
+        assert {*fault.fenced, *fault.may_be_fenced} <= {"serving", "other", "cn1"}
