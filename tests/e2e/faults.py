@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.e2e.lab import ROOT, Lab, wait_until
+from tests.e2e.lab import HARDWARE_NODES, ROOT, Lab, wait_until
 from tests.e2e.loads import AOE_EXPORT, INSTANCE
 
 Step = Callable[[Lab, str, str], None]
@@ -168,6 +168,12 @@ def _maintain(lab: Lab, serving: str, _other: str) -> None:
 
 def _end_maintenance(lab: Lab, serving: str, _other: str) -> None:
     lab.playbook("storage_maintenance.yml", "-e", f"node={serving}", "-e", "maintenance=end")
+
+
+def _was_held(lab: Lab, _serving: str, _other: str) -> bool:
+    """Whether the instance was not handed over before what it had written was written."""
+    said = [lab.run(node, f"cat /run/bareroot/migration-{INSTANCE}.log 2>/dev/null || true") for node in HARDWARE_NODES]
+    return any("waiting until all that the guest wrote" in log for log in said)
 
 
 def _cut_power_while_migrating(lab: Lab, serving: str, _other: str) -> None:
