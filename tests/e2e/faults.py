@@ -130,11 +130,7 @@ def _is_without_a_disk(lab: Lab, serving: str, _other: str) -> bool:
 
 
 def _bring_blank_disk(lab: Lab, serving: str, _other: str) -> None:
-    disk = lab.directory / serving / "disk0"
-    size = disk.stat().st_size
-    with disk.open("r+b") as stream:
-        stream.truncate(0)
-        stream.truncate(size)
+    lab.blank_disk(serving, 0)
     lab.run(serving, "echo 1 >/sys/bus/pci/rescan")
     lab.playbook("nodes.yml")
 

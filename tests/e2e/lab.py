@@ -69,6 +69,13 @@ class Lab:
         """Let a machine do nothing more, its clock and watchdogs going on."""
         os.kill(int((self.directory / machine / "qemu.pid").read_text()), signal.SIGSTOP)
 
+    def blank_disk(self, machine: str, number: int) -> None:
+        """Put a new disk of the same size in the place of one."""
+        disk = self.directory / machine / f"disk{number}"
+        size = disk.stat().st_size
+        os.truncate(disk, 0)
+        os.truncate(disk, size)
+
     def plug(self, machine: str, network: str, state: bool) -> None:
         """Pull a machine's cable to a network, or plug it in."""
         self._qmp(machine, "set_link", name=network, up=state)
