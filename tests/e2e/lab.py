@@ -105,7 +105,7 @@ class Lab:
         """Return what a playbook prints. Raises CalledProcessError."""
         return subprocess.run(self.playbook_argv(name, *options), check=True, capture_output=True, text=True, cwd=ROOT).stdout
 
-    def module(self, machine: str, name: str, **options: object) -> None:
+    def module(self, machine: str, name: str, /, **options: object) -> None:
         """Run one of the collection's modules there. Raises CalledProcessError."""
         where = ["-e", f"ansible_host={self.address(machine)}", machine]
         argv = ["ansible", *self._inventories(), *where, "-m", f"bareroot.cloud.{name}", "-a", json.dumps(options)]
