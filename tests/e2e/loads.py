@@ -91,7 +91,7 @@ class Loads:
 
     def begin(self) -> None:
         """Begin them when the instance has booted, after what is left of earlier ones has been ended."""
-        wait_until(f"{INSTANCE} answers", lambda: self.lab.run(INSTANCE, "true") == "", BOOT_TIMEOUT)
+        wait_for_instance(self.lab)
         self.directory.mkdir(exist_ok=True)
         for name in (*WITNESSES, "servers"):
             self._stop(name)
@@ -168,6 +168,11 @@ class Loads:
         # Nothing of what it reads may come from the machine's own memory.
         command = f"sync; echo 3 >/proc/sys/vm/drop_caches; python3 /root/witness.py verify {what.split()[1]} || true"
         return json.loads(self.lab.run(machine, command, data=self._log(name).read_bytes(), timeout=300))
+
+
+def wait_for_instance(lab: Lab) -> None:
+    """Wait until the instance has booted as far as to let somebody in. Raises TimeoutError."""
+    wait_until(f"{INSTANCE} answers", lambda: lab.run(INSTANCE, "true") == "", BOOT_TIMEOUT)
 
 
 def _fio_result(text: str) -> dict:

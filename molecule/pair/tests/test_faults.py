@@ -16,11 +16,6 @@ from tests.e2e.lab import HARDWARE_NODES, Lab, wait_until
 from tests.e2e.loads import ADDRESS, AOE_EXPORT, INSTANCE, STORAGE_NODES, Loads, Report
 
 
-@pytest.fixture(scope="module")
-def lab() -> Lab:
-    return Lab()
-
-
 def serves(lab: Lab, node: str) -> bool:
     """Whether a StorageNode exports the volumes of the instance's half: its card comes before those by AoE and after all others."""
     return "active" in lab.run(node, f"systemctl list-units --state active --no-legend {AOE_EXPORT}")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-HALVES = ("half0", "half1")
+from tests.e2e.health import HALVES
+
 halves = pytest.mark.parametrize("half", HALVES)
 
 

@@ -7,8 +7,7 @@ from tests.e2e.lab import Lab, wait_until
 from tests.e2e.loads import STORAGE_NODES, Loads
 
 
-def test_a_replaced_storage_node_gets_all_data():
-    lab = Lab()
+def test_a_replaced_storage_node_gets_all_data(lab: Lab):
     loads = Loads(lab)
     loads.begin()
     serving, _half = loads.home()

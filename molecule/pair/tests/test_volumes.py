@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
-
-from tests.e2e.lab import Lab, wait_until
-from tests.e2e.loads import ADDRESS, BOOT_TIMEOUT, INSTANCE, Loads
+from tests.e2e.lab import Lab
+from tests.e2e.loads import ADDRESS, INSTANCE, Loads, wait_for_instance
 
 MIB = 1 << 20
-
-
-@pytest.fixture(scope="module")
-def lab() -> Lab:
-    return Lab()
 
 
 def test_a_volume_grows_while_it_is_written(lab: Lab):
@@ -36,7 +29,7 @@ def test_an_instance_has_again_what_a_snapshot_of_it_holds(lab: Lab):
     lab.playbook("instances.yml", "-e", "instance_state=stopped")
     lab.playbook("snapshot.yml", *snapshot, "-e", "snapshot_state=rolled_back", "-e", "discard_changes=true")
     lab.playbook("instances.yml")
-    wait_until(f"{INSTANCE} answers", lambda: lab.run(INSTANCE, "true") == "", BOOT_TIMEOUT)
+    wait_for_instance(lab)
     assert lab.run(INSTANCE, "cat /root/state") == "before\n"
     lab.playbook("snapshot.yml", *snapshot, "-e", "snapshot_state=absent")
     serving, _half = Loads(lab).home()
