@@ -86,9 +86,15 @@ class StorageNode:
         self.etc.mkdir()
         (self.etc / "half0.nvme").write_text("SUBSYSTEM=nqn.half0\nADDRESS=10.1.0.8/24\nPORT=4420\n")
         (self.nvmet / "subsystems/nqn.half0/namespaces").mkdir(parents=True)
-        source = (IMAGE_FILES / "storage/usr/lib/bareroot/nvme-export").read_text()
-        self.script = source.replace("/sys/kernel/config/nvmet", str(self.nvmet)).replace("/etc/bareroot", str(self.etc))
         programs = base / "bin"
+        self.script = (IMAGE_FILES / "storage/usr/lib/bareroot/nvme-export").read_text()
+        places = {
+            "/sys/kernel/config/nvmet": self.nvmet,
+            "/etc/bareroot": self.etc,
+            "/usr/lib/bareroot": IMAGE_FILES / "storage/usr/lib/bareroot",
+        }
+        for place, here in places.items():
+            self.script = self.script.replace(place, str(here))
         programs.mkdir()
         self.lvs = programs / "lvs"
         monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
