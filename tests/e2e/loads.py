@@ -146,6 +146,14 @@ class Loads:
         """Return how long ago the slower of the witnesses said something."""
         return time.time() - min(self._log(name).stat().st_mtime for name in WITNESSES)
 
+    def servers(self) -> dict[str, list[str]]:
+        """Return who has answered until now, as a report says it."""
+        found: dict[str, list[str]] = {}
+        for line in self._log("servers").read_text().splitlines():
+            address, port = line.split()
+            found.setdefault(address, []).append(port.removesuffix("-storage"))
+        return found
+
     def end(self) -> Report:
         """End them, and compare what was acknowledged with what is there."""
         for name in (*WITNESSES, "servers"):
@@ -153,12 +161,11 @@ class Loads:
         self.lab.run(INSTANCE, "systemctl kill --signal INT fio")
         # It ends with an error where it is ended, too: what counts is its report.
         wait_until("fio has ended", lambda: "running" not in self.lab.run(INSTANCE, "systemctl show --property SubState fio"), BOOT_TIMEOUT)
-        servers = json.loads(self._log("servers").read_text())
         job = _fio_result(self.lab.run(INSTANCE, f"cat /root/fio/result.json; {END_FIO}"))
         return Report(
             witnesses={name: self._verdict(name) for name in WITNESSES},
             fio={"error": job["error"], "verified": job["read"]["total_ios"]},
-            servers={address: [port.split("-")[0] for port in ports] for address, ports in servers.items()},
+            servers=self.servers(),
             trouble=self.lab.run(INSTANCE, f"dmesg | grep -E '{TROUBLE}' || true").strip(),
         )
 

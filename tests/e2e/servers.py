@@ -1,15 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Who answers writes by AoE, and anything but control by NVMe/TCP? Listens on the ports of a bridge that StorageNodes are plugged into.
 
-servers.py PORT …    until it is ended; then prints, for each shelf.slot and each address of a target by NVMe/TCP, the ports in the order in
-    which they answered: {"1.0": ["sn1-storage", "sn2-storage"]} is one that took over; one that is named again did so after another.
+servers.py PORT …    until it is ended; says for each shelf.slot, and each address of a target by NVMe/TCP, through which port it answers,
+    and again when another port does: "1.0 sn1-storage", then "1.0 sn2-storage" is one that took over.
 """
 
 from __future__ import annotations
 
 import ctypes
-import json
-import signal
 import socket
 import struct
 import sys
@@ -65,10 +63,11 @@ def _nvme_answer(frame: bytes) -> str:
     return ".".join(str(octet) for octet in frame[26:30])
 
 
-def note(servers: dict[str, list[str]], address: str, port: str) -> None:
-    """Add the port where another one, or none, answered last."""
-    if servers.setdefault(address, [""])[-1] != port:
-        servers[address].append(port)
+def note(servers: dict[str, str], address: str, port: str) -> None:
+    """Say it where another one, or none, answered last."""
+    if servers.get(address) != port:
+        servers[address] = port
+        print(address, port, flush=True)
 
 
 def listen() -> socket.socket:
@@ -83,13 +82,7 @@ def listen() -> socket.socket:
 def main() -> None:
     """Listen until ended."""
     ports, listener = set(sys.argv[1:]), listen()
-    servers: dict[str, list[str]] = {}
-
-    def finish(*_args: object) -> None:
-        print(json.dumps({address: seen[1:] for address, seen in servers.items()}), flush=True)
-        sys.exit(0)
-
-    signal.signal(signal.SIGTERM, finish)
+    servers: dict[str, str] = {}
     while True:
         frame, (port, _protocol, kind, *_rest) = listener.recvfrom(HEADERS)
         # What the machine behind the port sent, not what goes to it.

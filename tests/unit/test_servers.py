@@ -90,9 +90,9 @@ def test_only_what_may_count_is_taken(frame, is_taken):
     assert taken(frame) is is_taken
 
 
-def test_servers_are_noted_in_turn_and_again_when_they_come_back():
+def test_servers_are_noted_in_turn_and_again_when_they_come_back(capsys):
     found = {}
     for port in ("sn1", "sn1", "sn2", "sn2", "sn1"):
         servers.note(found, "1.0", port)
     servers.note(found, "1.1", "sn2")
-    assert {address: ports[1:] for address, ports in found.items()} == {"1.0": ["sn1", "sn2", "sn1"], "1.1": ["sn2"]}
+    assert capsys.readouterr().out.splitlines() == ["1.0 sn1", "1.0 sn2", "1.0 sn1", "1.1 sn2"]

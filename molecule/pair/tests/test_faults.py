@@ -6,6 +6,7 @@ import contextlib
 import re
 import subprocess
 import time
+from collections.abc import Callable
 from xml.etree import ElementTree
 
 import pytest
@@ -13,12 +14,7 @@ import pytest
 from tests.e2e.faults import FAULTS, Fault
 from tests.e2e.health import HALVES, RECOVERY, compare_legs, has_nothing_wrong, is_whole, pools_are_sound
 from tests.e2e.lab import HARDWARE_NODES, Lab, wait_until
-from tests.e2e.loads import ADDRESS, AOE_EXPORT, INSTANCE, STORAGE_NODES, Loads, Report
-
-
-def serves(lab: Lab, node: str) -> bool:
-    """Whether a StorageNode exports the volumes of the instance's half: its card comes before those by AoE and after all others."""
-    return "active" in lab.run(node, f"systemctl list-units --state active --no-legend {AOE_EXPORT}")
+from tests.e2e.loads import ADDRESS, INSTANCE, STORAGE_NODES, Loads, Report
 
 
 def boots(lab: Lab) -> dict[str, str]:
@@ -41,17 +37,16 @@ def copies(lab: Lab) -> list[str]:
     return [line.split()[0] for node in HARDWARE_NODES for line in lab.run(node, "xl list").splitlines() if line.startswith(INSTANCE)]
 
 
-def check(lab: Lab, report: Report, expected: tuple[list[str], ...], stall: float) -> None:
+def check(report: Report, addresses: tuple[str, str], expected: tuple[list[str], ...], stall: float) -> None:
     assert not report.wrong()
-    for server in (ADDRESS, target(lab)):
+    for server in addresses:
         assert report.servers[server] in expected, server
     assert report.stall < stall
 
 
-def target(lab: Lab) -> str:
-    """Return the address at which the half of the instance's volume answers by NVMe/TCP."""
-    serving, half = Loads(lab).home()
-    return re.search(r"ADDRESS=([0-9.]+)", lab.run(serving, f"cat /etc/bareroot/{half}.nvme"))[1]
+def answering(lab: Lab, serving: str, half: str) -> tuple[str, str]:
+    """Return the addresses at which a half answers the loads: by AoE, and by NVMe/TCP."""
+    return ADDRESS, re.search(r"ADDRESS=([0-9.]+)", lab.run(serving, f"cat /etc/bareroot/{half}.nvme"))[1]
 
 
 def test_a_single_storage_node_became_a_pair(lab: Lab, capsys: pytest.CaptureFixture):
@@ -60,13 +55,14 @@ def test_a_single_storage_node_became_a_pair(lab: Lab, capsys: pytest.CaptureFix
     assert loads.are_begun(), "the scenario's prepare.yml begins them"
     report = loads.end()
     say(capsys, f"became a pair: {report.acknowledged} writes, longest pause {report.stall:.1f} s")
-    check(lab, report, (["sn1"],), FAULTS["power_cut"].stall)
+    check(report, answering(lab, *loads.home()), (["sn1"],), FAULTS["power_cut"].stall)
 
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_nothing_is_lost(lab: Lab, capsys: pytest.CaptureFixture, name: str):
     fault = FAULTS[name]
-    serving, _half = Loads(lab).home()
+    serving, half = Loads(lab).home()
+    addresses = answering(lab, serving, half)
     roles = {"serving": serving, "other": next(node for node in STORAGE_NODES if node != serving), "cn1": "cn1"}
     lab.run("cn1", "stonith_admin --cleanup --history '*'")
     loads = Loads(lab)
@@ -76,14 +72,14 @@ def test_nothing_is_lost(lab: Lab, capsys: pytest.CaptureFixture, name: str):
     wait_until("both StorageNodes have all data", lambda: is_whole(lab), RECOVERY)
     time.sleep(10)
     begin = time.monotonic()
-    endure(lab, fault, roles)
+    endure(lab, fault, roles, lambda: [loads.servers()[address][-1] for address in addresses] == [roles["other"]] * 2)
     recovered = time.monotonic() - begin
     wait_until("the loads go on", lambda: loads.seconds_since_last_write() < 5, fault.stall)
     time.sleep(10)
     report = loads.end()
     pauses = ", ".join(f"{witness} {said['stall']:.1f} s" for witness, said in report.witnesses.items())
     say(capsys, f"{name}: {report.acknowledged} writes, longest pauses {pauses}; all well after {recovered:.0f} s; {report.servers}")
-    check(lab, report, tuple([roles[role] for role in sequence] for sequence in fault.servers), fault.stall)
+    check(report, addresses, tuple([roles[role] for role in sequence] for sequence in fault.servers), fault.stall)
     assert boots(lab) == before
     assert copies(lab) == [INSTANCE]
     must, may = ({roles[role] for role in who} for who in (fault.fenced, fault.may_be_fenced))
@@ -93,13 +89,13 @@ def test_nothing_is_lost(lab: Lab, capsys: pytest.CaptureFixture, name: str):
     assert pools_are_sound(lab)
 
 
-def endure(lab: Lab, fault: Fault, roles: dict[str, str]) -> None:
-    """Let it happen, and wait until all is well again."""
+def endure(lab: Lab, fault: Fault, roles: dict[str, str], has_moved: Callable[[], bool]) -> None:
+    """Let it happen, and wait until all is well again. has_moved: whether the other one answers the loads."""
     serving, other = roles["serving"], roles["other"]
     fault.do(lab, serving, other)
     try:
         if all(sequence[-1] == "other" for sequence in fault.servers):
-            wait_until(f"{other} serves", lambda: serves(lab, other), fault.stall)
+            wait_until(f"{other} serves", has_moved, fault.stall)
         last(lab, fault, serving, other)
         assert fault.shows(lab, serving, other), "it had no effect"
     finally:
