@@ -101,7 +101,7 @@ def test_a_half_of_a_pair_writes_to_both_and_stops_until_a_lost_peer_is_fenced(d
             "disk": f"/dev/{_storage_layout.GROUP}/{half}",
             "meta-disk": "internal",
             "net {}": {"protocol": "C", "ping-timeout": "50", "verify-alg": "crc32c"},
-            "disk {}": {"fencing": "resource-and-stonith", "c-min-rate": "20M", "c-max-rate": "200M"},
+            "disk {}": {"fencing": "resource-and-stonith", "c-min-rate": "20M", "c-max-rate": "200M", "c-fill-target": "1M"},
             "handlers {}": {
                 "fence-peer": '"/usr/lib/bareroot/drbd-fence-peer"',
                 "unfence-peer": '"/usr/lib/drbd/crm-unfence-peer.sh"',
