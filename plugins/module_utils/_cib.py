@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from ._fencing import AGENT, fence_options
 from ._personality import digest
 from ._storage_layout import HALVES
+from ._timers import DEMOTION, EXPORTS, FENCE_AGENT, FENCING, PROMOTION
 
 # Every element whose id begins so is ours, and no other.
 OURS = "bareroot-"
@@ -27,7 +28,7 @@ REPLACE = ["cibadmin", "--replace", "--scope", "configuration", "--xml-pipe"]
 OPTIONS = {
     "stonith-enabled": "true",
     "stonith-action": "reboot",
-    "stonith-timeout": "120s",
+    "stonith-timeout": f"{FENCING}s",
     "no-quorum-policy": "freeze",
     "symmetric-cluster": "false",
     "dc-deadtime": "2min",
@@ -49,11 +50,11 @@ DRBD_OPERATIONS = (
     ("monitor", "31s", "60s", "Unpromoted"),
     ("start", "0s", "240s", ""),
     ("stop", "0s", "120s", ""),
-    ("promote", "0s", "90s", ""),
-    ("demote", "0s", "90s", ""),
+    ("promote", "0s", f"{PROMOTION}s", ""),
+    ("demote", "0s", f"{DEMOTION}s", ""),
     ("notify", "0s", "90s", ""),
 )
-HALF_OPERATIONS = (("monitor", "30s", "60s", ""), ("start", "0s", "180s", ""), ("stop", "0s", "180s", ""))
+HALF_OPERATIONS = (("monitor", "30s", "60s", ""), ("start", "0s", f"{EXPORTS}s", ""), ("stop", "0s", f"{EXPORTS}s", ""))
 FENCE_OPERATIONS = (("monitor", "60s", "60s", ""), ("start", "0s", "60s", ""))
 # Less than the stickiness: a half that moved does not move back by itself.
 PREFERRED = "100"
@@ -142,7 +143,7 @@ def _half(half: str) -> ET.Element:
 def _fence(fence: Mapping[str, str]) -> ET.Element:
     id_ = f"{OURS}fence-{fence['node']}"
     primitive = _primitive(id_, {"class": "stonith", "type": AGENT}, FENCE_OPERATIONS)
-    parameters = {**fence_options(fence), "pcmk_host_list": fence["node"], "pcmk_reboot_timeout": "90s"}
+    parameters = {**fence_options(fence), "pcmk_host_list": fence["node"], "pcmk_reboot_timeout": f"{FENCE_AGENT}s"}
     primitive.append(_values("instance_attributes", f"{id_}.parameters", parameters))
     return primitive
 

@@ -11,11 +11,11 @@ from typing import Any
 from . import _addresses, _names
 from ._inventory_instances import number
 from ._mistakes import Mistake
+from ._timers import LEAST_TOKEN, MOST_TOKEN
 
 PAIR = 2
 # What the role storage_node gives who says nothing.
 IMAGES_SIZE = "8G"
-LEAST_TOKEN, MOST_TOKEN = 1000, 60000
 # IPMI 2.0 has the cipher suites 0 to 17.
 CIPHER = re.compile(r"[0-9]|1[0-7]")
 BMC_NETWORK = "config_node_bmc_network"
