@@ -10,7 +10,7 @@ export MOLECULE_GLOB := molecule/*/molecule.yml
 export ANSIBLE_CALLBACKS_ENABLED := ansible.posix.profile_tasks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock demo site pair soak lab lab-down check lint unit test test-all bench clean
+.PHONY: help setup lock demo site pair soak lab lab-down check lint unit test test-all bench bench-storage clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -75,6 +75,9 @@ bench: setup ## Measure rendering for 10 to 10 000 nodes; on the lab's machines 
 	$(PLAYBOOK) $(LAB) tests/bench/migration.yml
 	$(PLAYBOOK) $(LAB) tests/bench/fio.yml
 	$(PLAYBOOK) $(LAB) tests/bench/boot.yml
+
+bench-storage: pair ## Measure on the lab's pair how long a guest's writes wait when a StorageNode leaves
+	$(BIN)/python -m tests.bench.storage_stall
 
 N := 20
 SEED := $(shell date +%s)

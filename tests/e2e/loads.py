@@ -146,6 +146,17 @@ class Loads:
         """Return how long ago the slower of the witnesses said something."""
         return time.time() - min(self._log(name).stat().st_mtime for name in WITNESSES)
 
+    def marks(self) -> dict[str, int]:
+        """Return where in each witness's log all that is to come begins."""
+        return {name: self._log(name).stat().st_size for name in WITNESSES}
+
+    def waits(self, marks: dict[str, int]) -> dict[str, float]:
+        """Return how many seconds each witness's longest write took, of those that ended after these marks."""
+        logs = {name: self._log(name).read_text()[mark:] for name, mark in marks.items()}
+        return {
+            name: max(float(line.split()[2]) for line in log.splitlines(keepends=True) if line.endswith("\n")) for name, log in logs.items()
+        }
+
     def servers(self) -> dict[str, list[str]]:
         """Return who has answered until now, as a report says it."""
         found: dict[str, list[str]] = {}

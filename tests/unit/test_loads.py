@@ -18,3 +18,15 @@ def test_who_answered_is_known_while_the_loads_run(tmp_path):
     (tmp_path / "loads").mkdir()
     (tmp_path / "loads/servers.log").write_text("8.0 sn1-storage\n10.78.0.22 sn1-storage\n8.0 sn2-storage\n8.0 sn1-storage\n")
     assert loads.Loads(lab).servers() == {"8.0": ["sn1", "sn2", "sn1"], "10.78.0.22": ["sn1"]}
+
+
+def test_the_longest_write_is_the_one_since_the_mark(tmp_path):
+    (tmp_path / "loads").mkdir()
+    logs = {name: tmp_path / f"loads/{name}.log" for name in loads.WITNESSES}
+    for log in logs.values():
+        log.write_text("1 10.0 9.0\n")
+    loaded = loads.Loads(Lab(tmp_path))
+    marks = loaded.marks()
+    for log in logs.values():
+        log.write_text("1 10.0 9.0\n2 12.0 1.5\n3 14.0 2.5\n4 16.0 3")
+    assert loaded.waits(marks) == dict.fromkeys(logs, 2.5)
