@@ -144,3 +144,12 @@ def test_a_volume_that_is_not_here_is_said(node):
 def test_an_unknown_verb_is_refused(node):
     done = node.run("half", "sideways", "half0")
     assert (done.returncode, done.stderr) == (64, "half: sideways is neither up nor down\n")
+
+
+@pytest.mark.parametrize("name", ["half", "nvme", "aoe"])
+def test_a_half_and_its_exports_are_not_stopped_when_a_machine_begins_to_shut_down(name):
+    """Seen: the slice of bareroot-nvme@ was, the namespaces with it, and instances had I/O errors before the cluster had moved anything."""
+    unit = (UNITS / f"bareroot-{name}@.service").read_text().splitlines()
+    assert {"DefaultDependencies=no", "Slice=system.slice"} <= set(unit)
+    # It would deactivate volumes and unmount the cluster's state.
+    assert (UNITS / "blk-availability.service").read_text() == ""
