@@ -41,7 +41,9 @@ CLONE = {
     "promoted-node-max": "1",
     "clone-max": "2",
     "clone-node-max": "1",
-    "notify": "true",
+    # A notification is a round of the agent on both sides before and after each step, and instances wait for each. What the agent does
+    # in them its monitor does as well, and DRBD's own handlers see to fencing.
+    "notify": "false",
     "interleave": "true",
 }
 # (name, interval, timeout, role): two monitors of one resource must differ in their interval.
@@ -52,7 +54,6 @@ DRBD_OPERATIONS = (
     ("stop", "0s", "120s", ""),
     ("promote", "0s", f"{PROMOTION}s", ""),
     ("demote", "0s", f"{DEMOTION}s", ""),
-    ("notify", "0s", "90s", ""),
 )
 HALF_OPERATIONS = (("monitor", "30s", "60s", ""), ("start", "0s", f"{EXPORTS}s", ""), ("stop", "0s", f"{EXPORTS}s", ""))
 FENCE_OPERATIONS = (("monitor", "60s", "60s", ""), ("start", "0s", "60s", ""))
@@ -129,7 +130,7 @@ def _drbd(half: str) -> ET.Element:
     id_ = f"{OURS}drbd-{half}"
     primitive = _primitive(id_, {"class": "ocf", "provider": "linbit", "type": "drbd"}, DRBD_OPERATIONS)
     # A peer that comes back without having missed anything is not resynced: DRBD's own handler would never lift its ban then.
-    parameters = {"drbd_resource": half, "unfence_if_all_uptodate": "true"}
+    parameters = {"drbd_resource": half, "unfence_if_all_uptodate": "true", "ignore_missing_notifications": "true"}
     primitive.append(_values("instance_attributes", f"{id_}.parameters", parameters))
     clone = ET.Element("clone", {"id": f"{id_}-clone"})
     clone.extend([_values("meta_attributes", f"{id_}-clone.meta", CLONE), primitive])
@@ -137,7 +138,10 @@ def _drbd(half: str) -> ET.Element:
 
 
 def _half(half: str) -> ET.Element:
-    return _primitive(f"{OURS}{half}", {"class": "systemd", "type": f"bareroot-half@{half}"}, HALF_OPERATIONS)
+    id_ = f"{OURS}{half}"
+    primitive = _primitive(id_, {"class": "ocf", "provider": "bareroot", "type": "half"}, HALF_OPERATIONS)
+    primitive.append(_values("instance_attributes", f"{id_}.parameters", {"half": half}))
+    return primitive
 
 
 def _fence(fence: Mapping[str, str]) -> ET.Element:

@@ -36,7 +36,7 @@ HEALTHY = """
         <node name="sn1" id="2" cached="true"/>
       </resource>
     </clone>
-    <resource id="bareroot-half0" resource_agent="systemd:bareroot-half@half0" role="Started" active="true" orphaned="false" blocked="false" maintenance="false" managed="true" failed="false" failure_ignored="false" nodes_running_on="1">
+    <resource id="bareroot-half0" resource_agent="ocf:bareroot:half" role="Started" active="true" orphaned="false" blocked="false" maintenance="false" managed="true" failed="false" failure_ignored="false" nodes_running_on="1">
       <node name="sn1" id="2" cached="true"/>
     </resource>
     <clone id="bareroot-drbd-half1-clone" multi_state="true" unique="true" maintenance="false" managed="true" disabled="false" failed="false" failure_ignored="false">
@@ -45,7 +45,7 @@ HEALTHY = """
       </resource>
       <resource id="bareroot-drbd-half1:1" resource_agent="ocf:linbit:drbd" role="Stopped" active="false" orphaned="false" blocked="true" maintenance="false" managed="true" failed="false" failure_ignored="false" nodes_running_on="0"/>
     </clone>
-    <resource id="bareroot-half1" resource_agent="systemd:bareroot-half@half1" role="Started" active="true" orphaned="false" blocked="false" maintenance="false" managed="true" failed="false" failure_ignored="false" nodes_running_on="1">
+    <resource id="bareroot-half1" resource_agent="ocf:bareroot:half" role="Started" active="true" orphaned="false" blocked="false" maintenance="false" managed="true" failed="false" failure_ignored="false" nodes_running_on="1">
       <node name="sn2" id="3" cached="true"/>
     </resource>
     <resource id="bareroot-fence-cn1" resource_agent="stonith:fence_ipmilan" role="Stopped" active="false" orphaned="false" blocked="false" maintenance="false" managed="true" failed="false" failure_ignored="false" nodes_running_on="0"/>
