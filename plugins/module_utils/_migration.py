@@ -34,6 +34,9 @@ CODES = {
 # Of these a node that looks for its volumes anew may say otherwise.
 VOLUME_CODES = {"VOLUME_MISSING", "VOLUME_DIFFERS"}
 
+# What xl says where the guest did not do what it was asked for last.
+NOT_SUSPENDED = "failed to suspend at sender"
+
 
 @dataclass(frozen=True)
 class Facts:
@@ -161,6 +164,17 @@ def _with_target(name: str, source: Host | None, target: Host, patient: bool) ->
     steps = [(target.name, ["xl", "destroy", copy.name]) for copy in (there, arriving) if copy]
     back = _back_on_source(name, source)
     return Verdict(source.name if back is not None else "", steps=[*steps, *(back or [])])
+
+
+def explain(said: str) -> str:
+    """Return what xl said, and what it means where that is known."""
+    meaning = (
+        "The guest did not suspend itself: a Linux guest refuses to while one of its programs waits for a disk. "
+        "See with playbooks/storage_status.yml whether storage stands still, and migrate it again afterwards. "
+        if NOT_SUSPENDED in said
+        else ""
+    )
+    return f"{meaning}xl said: {said}"
 
 
 def _stray(name: str, source: Host | None, target: Host | None) -> list[str]:

@@ -281,8 +281,8 @@ def _contents(half: str, number: int) -> list[list[str]]:
         ["drbdadm", "primary", "--force", half],
         # An interrupted run's group may come into sight only now.
         ["wipefs", "--all", "--force", drbd],
-        # Activated only where the half is primary.
-        ["vgcreate", "--yes", "--setautoactivation", "n", inner, drbd],
+        # Activated only where the half is primary. With its own 1 MiB for a group's description LVM refuses the 800th volume or so.
+        ["vgcreate", "--yes", "--setautoactivation", "n", "--metadatasize", "16m", inner, drbd],
         # The rest lets the pool's metadata grow.
         ["lvcreate", "--yes", "--type", "thin-pool", "--extents", "95%FREE", "--name", "pool", inner],
     ]

@@ -226,7 +226,7 @@ class Migration:
         try:
             _fabric.send(self.access, self.name, self.source, self.target, self.timeout)
         except RunError as error:
-            return f"xl said: {error.result['stdout'].strip() or error.result['stderr'].strip() or error}"
+            return _migration.explain(error.result["stdout"].strip() or error.result["stderr"].strip() or str(error))
         return ""
 
     def _has_left(self) -> bool:

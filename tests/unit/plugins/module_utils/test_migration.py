@@ -313,3 +313,10 @@ def test_whatever_is_there_nothing_runs_twice_and_what_runs_is_not_destroyed(her
     verdict, _before, nodes = judged(here, there, unit, silent, patient)
     assert not verdict.steps or (verdict.settled and not verdict.problem)
     assert len(living(nodes)) <= 1 or verdict.problem or not verdict.settled
+
+
+def test_a_guest_that_does_not_suspend_is_explained():
+    said = "migration sender: libxl_domain_suspend failed (rc=-3)\nMigration failed, failed to suspend at sender."
+    assert _migration.explain(said).startswith("The guest did not suspend itself: ")
+    assert _migration.explain(said).endswith(f"xl said: {said}")
+    assert _migration.explain("Domain creation failed") == "xl said: Domain creation failed"

@@ -32,7 +32,7 @@ TOUCHES = {
     r"drbdsetup disk-options (?P<name>\d) --fencing=dont-care": "contents of half",
     rf"vgremove --yes --force {INNER}": "contents of half",
     r"wipefs --all --force /dev/drbd(?P<name>\d)": "contents of half",
-    rf"vgcreate --yes --setautoactivation n {INNER} /dev/drbd(?P=name)": "contents of half",
+    rf"vgcreate --yes --setautoactivation n --metadatasize 16m {INNER} /dev/drbd(?P=name)": "contents of half",
     rf"lvcreate .* --name pool {INNER}": "contents of half",
     rf"lvremove --yes bareroot/{HALF}": "removed half",
     r"mkfs\.ext4 .* -L bareroot-(?P<name>images|cluster) /dev/bareroot/(?P=name)": "contents",

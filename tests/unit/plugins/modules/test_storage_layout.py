@@ -219,7 +219,8 @@ class StorageNode:
             self.signatures.setdefault(device, set()).add("LVM2_member")
             return
         half = group.removeprefix("bareroot_")
-        need(options == ["--yes", "--setautoactivation", "n"], "it would be activated everywhere")
+        need(options[:3] == ["--yes", "--setautoactivation", "n"], "it would be activated everywhere")
+        need(options[3:] == ["--metadatasize", "16m"], "it would have no room for a thousand volumes")
         need(device == f"/dev/drbd{layout.HALVES.index(half)}" and self.drbd[half] == "primary", f"{device} is not primary")
         need(half not in self.inner, f"A volume group called {group} already exists.")
         self.inner[half] = set()
