@@ -76,8 +76,9 @@ bench: setup ## Measure rendering for 10 to 10 000 nodes; on the lab's machines 
 	$(PLAYBOOK) $(LAB) tests/bench/fio.yml
 	$(PLAYBOOK) $(LAB) tests/bench/boot.yml
 
-bench-storage: pair ## Measure on the lab's pair how long a guest's writes wait when a StorageNode leaves
+bench-storage: pair ## Measure on the lab's pair how long writes wait when a StorageNode leaves, and what volumes take where there are many
 	$(BIN)/python -m tests.bench.storage_stall
+	$(BIN)/python -m tests.bench.storage_volumes
 
 N := 20
 SEED := $(shell date +%s)
