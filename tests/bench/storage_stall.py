@@ -14,7 +14,7 @@ from plugins.module_utils._timers import detection
 from tests.bench.figures import keep, verdict
 from tests.e2e.health import RECOVERY, is_whole
 from tests.e2e.lab import Lab, wait_until
-from tests.e2e.loads import STORAGE_NODES, Loads
+from tests.e2e.loads import ADDRESS, STORAGE_NODES, Loads
 
 # A clean shutdown beside the same by hand; a power cut beside Corosync's timers, fencing and promotion.
 CLEAN_LIMIT, CRASH_LIMIT = 1.5, 1.2
@@ -23,7 +23,7 @@ STAND_STILL = 600
 EXPORTS = {"blocks": "nvme", "aoe": "aoe"}
 # In the order in which they happen. {peer} is lost, {half} taken over.
 EVENTS = {
-    "detection": r"TOTEM \] A new membership",
+    "detection": r"TOTEM \] A new membership .* Members left",
     "fencing": r"Peer {peer} was terminated \(reboot\).*: OK",
     "promotion": r"Result of promote operation for bareroot-drbd-{half} on .*: OK",
     "exports": r"Result of start operation for bareroot-{half} on .*: OK",
@@ -73,8 +73,10 @@ def measure(lab: Lab, loads: Loads) -> Iterator[dict[str, Any]]:
     other = next(node for node in STORAGE_NODES if node != serving)
     # The cluster looks away, and finds all as it was afterwards.
     lab.run("cn1", "crm_attribute --name maintenance-mode --update true")
-    there, back = by_hand(lab, serving, other, half), by_hand(lab, other, serving, half)
-    lab.run("cn1", "crm_attribute --name maintenance-mode --update false")
+    try:
+        there, back = by_hand(lab, serving, other, half), by_hand(lab, other, serving, half)
+    finally:
+        lab.run("cn1", "crm_attribute --name maintenance-mode --update false")
     _settle(lab, loads)
     yield {"how": "by hand", "seconds": [there, back]}
 
@@ -90,7 +92,7 @@ def measure(lab: Lab, loads: Loads) -> Iterator[dict[str, Any]]:
     marks = loads.marks()
     begin = float(lab.run(other, "date +%s.%N"))
     lab.power(serving, "off")
-    wait_until(f"{other} answers", lambda: loads.home()[0] == other, STAND_STILL)
+    wait_until(f"{other} answers", lambda: loads.servers()[ADDRESS][-1] == other, STAND_STILL)
     _go_on(loads)
     journal = lab.run(other, f"journalctl --no-pager --output short-unix --since @{begin:.0f}")
     yield {"how": "power cut", "waits": waits(loads, marks), "steps": steps(journal, serving, half, begin)}
@@ -104,6 +106,8 @@ def _go_on(loads: Loads) -> None:
 
 def _settle(lab: Lab, loads: Loads) -> None:
     wait_until("both StorageNodes have all data", lambda: is_whole(lab), RECOVERY)
+    # One that comes back has all data before it is one of the cluster again.
+    wait_until("both are members", lambda: set(STORAGE_NODES) <= set(lab.run("cn1", "crm_node --partition").split()), RECOVERY)
     _go_on(loads)
 
 

@@ -48,11 +48,15 @@ class Half:
             numbers = range(begin, min(begin + BATCH, count))
             make = f"lvcreate --quiet --yes --virtualsize 4m --thinpool {self.group}/pool --activate n --name bench-fill"
             self._lvm([f"{make}-{number}" for number in numbers])
-            print(time.strftime("%H:%M:%S"), f"{self.count()} volumes", flush=True)
+            # LVM's shell ends with 0 whatever it refused.
+            made = self.count()
+            print(time.strftime("%H:%M:%S"), f"{made} volumes", flush=True)
+            if made <= numbers[-1]:
+                raise RuntimeError(f"{self.node} has {made} volumes in {self.name}, not {numbers[-1] + 1}")
 
     def empty(self) -> None:
-        """Remove all fillers."""
-        self._lvm([f"lvremove --quiet --yes --select lv_name=~^bench-fill {self.group}"])
+        """Remove all that is the bench's."""
+        self._lvm([f"lvremove --quiet --yes --select lv_name=~^bench- {self.group}"])
 
     def room(self) -> None:
         """Let the pool's metadata have what a thousand volumes need."""

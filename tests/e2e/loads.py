@@ -151,11 +151,13 @@ class Loads:
         return {name: self._log(name).stat().st_size for name in WITNESSES}
 
     def waits(self, marks: dict[str, int]) -> dict[str, float]:
-        """Return how many seconds each witness's longest write took, of those that ended after these marks."""
-        logs = {name: self._log(name).read_text()[mark:] for name, mark in marks.items()}
-        return {
-            name: max(float(line.split()[2]) for line in log.splitlines(keepends=True) if line.endswith("\n")) for name, log in logs.items()
-        }
+        """Return how many seconds each witness's longest write took, of those that ended after these marks; 0 where none did."""
+        found = {}
+        for name, mark in marks.items():
+            # What it says last may be cut.
+            lines = [line.split() for line in self._log(name).read_text()[mark:].splitlines(keepends=True) if line.endswith("\n")]
+            found[name] = max((float(line[2]) for line in lines if line[0] != "error"), default=0.0)
+        return found
 
     def servers(self) -> dict[str, list[str]]:
         """Return who has answered until now, as a report says it."""

@@ -28,5 +28,6 @@ def test_the_longest_write_is_the_one_since_the_mark(tmp_path):
     loaded = loads.Loads(Lab(tmp_path))
     marks = loaded.marks()
     for log in logs.values():
-        log.write_text("1 10.0 9.0\n2 12.0 1.5\n3 14.0 2.5\n4 16.0 3")
+        log.write_text("1 10.0 9.0\n2 12.0 1.5\nerror 5\n3 14.0 2.5\n4 16.0 3")
     assert loaded.waits(marks) == dict.fromkeys(logs, 2.5)
+    assert loaded.waits(loaded.marks()) == dict.fromkeys(logs, 0.0)

@@ -7,6 +7,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -101,8 +102,16 @@ def test_one_connection_of_several_is_enough(program, host):
     assert host.pauses == program.LOOKS
 
 
-def test_reads_and_other_guests_are_not_waited_for(program, host):
-    host.writes(host.attach(7, 51712, (152, 128)), 0, reads=9)
+def test_reads_are_waited_for_as_a_write_may_wait_behind_them(program, host):
+    disk = host.attach(7, 51712, (152, 128))
+    host.writes(disk, 0, reads=9)
+    host.events = {60: lambda: host.writes(disk, 1), 90: lambda: host.writes(disk, 0)}
+    program.wait_until_written("7")
+    assert host.pauses == 89 + program.LOOKS + 1
+
+
+def test_other_guests_are_not_waited_for(program, host):
+    host.attach(7, 51712, (152, 128))
     host.writes(host.attach(77, 51712, (152, 144)), 5)
     program.wait_until_written("7")
     assert host.pauses == program.LOOKS
@@ -137,3 +146,15 @@ def test_a_command_that_reads_no_more_is_noticed():
         assert channel.stdout.readline() == b"deaf\n"
         with pytest.raises(BrokenPipeError):
             os.write(channel.stdin.fileno(), b"x")
+
+
+def test_a_disk_that_disappears_ends_the_migration_at_once(program, host, monkeypatch):
+    """Nobody would answer xl any more, while the guest stands still."""
+    disk = host.attach(7, 51712, (152, 128))
+    (disk / "inflight").unlink()
+    monkeypatch.setattr(program.sys, "argv", [str(SCRIPT), "7", "sh", "-c", f"printf '{READY[:-1].decode()}'; exec sleep 60"])
+    monkeypatch.setattr(program.sys, "stdin", open(os.devnull))  # noqa: SIM115 - it is closed by the program
+    began = time.monotonic()
+    with pytest.raises(FileNotFoundError):
+        program.main()
+    assert time.monotonic() - began < 20

@@ -17,7 +17,7 @@ SYS = Path("/sys")
 # What the other side says when it has all of the guest, which stands still on this side by then.
 READY = b"domain received, ready to unpause"
 # A request that waits for a connection is counted nowhere; once there is one it is, a moment later.
-LOOKS = 3
+LOOKS = 5
 PAUSE = 0.02
 TELL_AFTER = 1
 
@@ -29,10 +29,13 @@ def disks(domain: str) -> list[Path]:
 
 
 def is_written(disk: Path) -> bool:
-    """Whether no write waits, neither for an answer nor for a connection over which to be sent."""
+    """Whether no request waits, neither for an answer nor for a connection over which to be sent.
+
+    Reads count, too: behind those that have taken all there is room for, a write waits where nobody counts it.
+    """
     connections = [path.read_text() for path in disk.glob("device/nvme*/state")]
-    _reads, writes = (disk / "inflight").read_text().split()
-    return writes == "0" and (not connections or "live\n" in connections)
+    waiting = (disk / "inflight").read_text().split()
+    return set(waiting) == {"0"} and (not connections or "live\n" in connections)
 
 
 def wait_until_written(domain: str) -> None:
@@ -62,7 +65,12 @@ def main() -> int:
     with subprocess.Popen(command, stdout=subprocess.PIPE) as channel:
         # Or xl would not notice that the command has ended.
         os.close(sys.stdin.fileno())
-        relay(channel.stdout.fileno(), sys.stdout.fileno(), lambda: wait_until_written(domain))
+        try:
+            relay(channel.stdout.fileno(), sys.stdout.fileno(), lambda: wait_until_written(domain))
+        except BaseException:
+            # The other side would wait for permission, xl for the other side, and the guest for both.
+            channel.kill()
+            raise
     return abs(channel.returncode)
 
 
