@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.machinery
-import importlib.util
 import socket
 import subprocess
 from pathlib import Path
 
 import pytest
+
+from tests.unit.programs import load
 
 SCRIPT = Path(__file__).parents[2] / "roles/node_image/files/storage/usr/lib/bareroot/cut_off.py"
 NEIGHBOURS = "sn2 10.1.0.12\nhn1 10.1.0.21\n"
@@ -16,10 +16,7 @@ NEIGHBOURS = "sn2 10.1.0.12\nhn1 10.1.0.21\n"
 
 @pytest.fixture
 def cut_off():
-    loader = importlib.machinery.SourceFileLoader("cut_off", str(SCRIPT))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("cut_off", loader))
-    loader.exec_module(module)
-    return module
+    return load(SCRIPT)
 
 
 class Site:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.machinery
-import importlib.util
 import os
 import signal
 from pathlib import Path
 
 import pytest
+
+from tests.unit.programs import load
 
 SCRIPT = Path(__file__).parents[2] / "roles/node_image/files/storage/usr/lib/bareroot/export_watch.py"
 # As Linux 6.12 writes it: an idle AoE socket, a busy one, and one of another protocol.
@@ -22,16 +22,7 @@ sk               RefCnt Type Proto  Iface R Rmem   User   Inode
 
 @pytest.fixture
 def watch():
-    loader = importlib.machinery.SourceFileLoader("export_watch", str(SCRIPT))
-    spec = importlib.util.spec_from_loader("export_watch", loader)
-    module = importlib.util.module_from_spec(spec)
-    # A dataclass looks up its module.
-    import sys  # noqa: PLC0415
-
-    sys.modules["export_watch"] = module
-    loader.exec_module(module)
-    yield module
-    del sys.modules["export_watch"]
+    return load(SCRIPT)
 
 
 @pytest.fixture

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.machinery
-import importlib.util
 import os
 import subprocess
 import sys
@@ -11,6 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
+
+from tests.unit.programs import load
 
 SCRIPT = Path(__file__).parents[2] / "roles/node_image/files/xen/usr/lib/bareroot/migration_channel.py"
 BANNER = b"xl migration receiver ready, send binary domain data.\n"
@@ -20,10 +20,7 @@ REPORT = b"my copy unpause results are as follows\0"
 
 @pytest.fixture
 def program():
-    loader = importlib.machinery.SourceFileLoader("migration_channel", str(SCRIPT))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("migration_channel", loader))
-    loader.exec_module(module)
-    return module
+    return load(SCRIPT)
 
 
 class Host:

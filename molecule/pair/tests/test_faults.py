@@ -45,7 +45,9 @@ def check(report: Report, addresses: Iterable[str], expected: tuple[list[str], .
 
 def answered_by(loads: Loads, serving: str) -> list[str]:
     """Return at which addresses the loads were answered, by it and by nobody else: the instance's volume's, and that of the one by AoE."""
-    addresses = [address for address, nodes in loads.servers().items() if nodes == [serving]]
+    answered = {address: nodes for address, nodes in loads.servers().items() if serving in nodes}
+    addresses = [address for address, nodes in answered.items() if nodes == [serving]]
+    assert addresses == [*answered]
     assert ADDRESS in addresses
     assert len(addresses) > 1
     return addresses
